@@ -1,0 +1,66 @@
+package io.lacuna.blockio;
+
+import java.nio.ByteBuffer;
+import java.util.zip.CRC32C;
+
+/**
+ * CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) with a chosen start value and without the final inversion, as
+ * ext4 and JBD2 use it. The bytes go through the JDK's CRC32C, which the virtual machine maps to the processor's
+ * instruction; the start value is worked in afterwards, for a CRC is linear in it.
+ */
+public final class Crc32c {
+
+    private static final int POLYNOMIAL = 0x82F6_3B78;
+
+    private Crc32c() {
+    }
+
+    /**
+     * @param seed the register before the first byte
+     * @param buffer the bytes from its position to its limit; neither is changed
+     * @return the register behind the last byte
+     */
+    public static int update(int seed, ByteBuffer buffer) {
+        CRC32C standard = new CRC32C();
+        int length = buffer.remaining();
+        standard.update(buffer.duplicate());
+        // standard = ~register(~0, bytes), and register(a, bytes) ^ register(b, bytes) = register(a ^ b, zeros).
+        return ~(int) standard.getValue() ^ overZeros(~seed, length);
+    }
+
+    public static int update(int seed, byte[] bytes, int offset, int length) {
+        return update(seed, ByteBuffer.wrap(bytes, offset, length));
+    }
+
+    /** @return the common, inverted CRC-32C (seed ~0, final inversion), as VHDX and other formats store it */
+    public static int of(ByteBuffer buffer) {
+        CRC32C standard = new CRC32C();
+        standard.update(buffer.duplicate());
+        return (int) standard.getValue();
+    }
+
+    /** @return the register after {@code length} zero bytes: the register times x^(8 length) modulo the polynomial */
+    private static int overZeros(int register, int length) {
+        int result = register;
+        int power = 0x0080_0000; // x^8 in reflected order: bit 31 is x^0
+        for (int n = length; n != 0 && result != 0; n >>>= 1) {
+            if ((n & 1) != 0) {
+                result = multiply(result, power);
+            }
+            power = multiply(power, power);
+        }
+        return result;
+    }
+
+    private static int multiply(int a, int b) {
+        int product = 0;
+        int shifted = b;
+        for (int bit = 31; bit >= 0; bit--) {
+            if ((a >>> bit & 1) != 0) {
+                product ^= shifted;
+            }
+            shifted = (shifted >>> 1) ^ (POLYNOMIAL & -(shifted & 1));
+        }
+        return product;
+    }
+}

@@ -1,0 +1,40 @@
+package io.lacuna.blockio;
+
+import java.util.List;
+
+/**
+ * What a request comes to on one image: computed, nothing done. Every byte of the request is either
+ * {@link #reclaimable()} or in exactly one of {@link #retained()}.
+ */
+public interface Deallocation {
+
+    /** @return free bytes of the virtual disk that cost host storage and will be released */
+    ExtentSet reclaimable();
+
+    /** @return free bytes that stay as they are, by reason */
+    List<Retained> retained();
+
+    /** @return host bytes that will be released, as the host's own map counts them */
+    long plannedBytes();
+
+    /** @return host bytes among these that belong to no guest byte: blocks that nothing in the image refers to */
+    long unreferencedBytes();
+
+    /** @return whether there is nothing to do, so that nothing at all would be written */
+    boolean isEmpty();
+
+    /** @return whether the image's own tables change, so that a cut run would leave something to take back */
+    boolean changesTables();
+
+    /** @return what a reader of the report should know, each a sentence */
+    List<String> remarks();
+
+    /**
+     * Free bytes that stay.
+     *
+     * @param why a short phrase: "smaller than a host block", "shared with snapshot 'a'", …
+     * @param bytes of the virtual disk
+     */
+    record Retained(String why, ExtentSet bytes) {
+    }
+}

@@ -1,0 +1,28 @@
+package io.lacuna.blockio;
+
+import java.io.IOException;
+
+/**
+ * Opens one format of disk images. Found by {@link java.util.ServiceLoader}: a new format is a new package and one service
+ * line.
+ */
+public interface DiskImageFormat {
+
+    /** @return the name that {@code --format} and the reports use: "raw", "qcow2", … */
+    String name();
+
+    /**
+     * Looks for the signature only.
+     *
+     * @throws IOException if the bytes cannot be read; never because of what they are
+     */
+    boolean recognises(HostFile file) throws IOException;
+
+    /**
+     * Reads and checks the image's header. Takes the file over: closing the image closes it, and so does a failure here.
+     *
+     * @param links opens the other files that the header names
+     * @throws DiskFormatException if the image must be refused
+     */
+    DiskImage open(HostFile file, ImageLinks links) throws IOException;
+}

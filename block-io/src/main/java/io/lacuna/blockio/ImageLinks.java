@@ -1,0 +1,27 @@
+package io.lacuna.blockio;
+
+import java.io.IOException;
+
+/**
+ * Opens the files that an image names. Such a name is the image's word, and a guest may have written it: the implementation
+ * confines it, and the format only passes it on.
+ */
+public interface ImageLinks {
+
+    /**
+     * Opens the parent, read-only, chain and all.
+     *
+     * @param name as the image gives it, relative to the image's own directory
+     * @param format the format the image recorded for it; null if none, which is refused, for it must never be guessed
+     * @throws DiskFormatException if the name leads astray, the chain loops or is too long, or the parent is refused
+     */
+    DiskImage openBacking(String name, String format) throws IOException;
+
+    /**
+     * Opens a file that holds a part of this image's own data: writable if the image is.
+     *
+     * @param name as the image gives it, relative to the image's own directory
+     * @throws DiskFormatException if the name leads astray
+     */
+    HostFile openDataFile(String name) throws IOException;
+}
