@@ -1,11 +1,40 @@
 package io.lacuna.cli;
 
-/** Entry point; replaced by the real one. */
+import io.lacuna.engine.Reclaimer;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+
+/** Entry point of the command. Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 refused, nothing changed. */
 public final class Main {
+
     private Main() {
     }
 
     public static void main(String[] arguments) {
-        System.out.println("lacuna 0.1.0");
+        PrintStream out = stream(FileDescriptor.out);
+        PrintStream err = stream(FileDescriptor.err);
+        // The launcher can ask the shell whether this is a terminal; Java 17 cannot tell for one stream.
+        Terminal terminal = new Terminal(err, Boolean.getBoolean("lacuna.terminal"));
+        int status = run(arguments, out, err, terminal);
+        out.flush();
+        err.flush();
+        // A full disk or a closed pipe under standard output: what was to be said did not arrive.
+        System.exit(status == 0 && out.checkError() ? 1 : status);
+    }
+
+    /** Runs one command. @return the exit status */
+    static int run(String[] arguments, PrintStream out, PrintStream err, Terminal terminal) {
+        // Answered before the argument parser is even loaded: scripts ask for it often.
+        if (arguments.length == 1 && (arguments[0].equals("--version") || arguments[0].equals("-V"))) {
+            out.println("lacuna " + Reclaimer.VERSION);
+            return 0;
+        }
+        return new Commands(out, err, terminal).run(arguments);
+    }
+
+    private static PrintStream stream(FileDescriptor descriptor) {
+        return new PrintStream(new FileOutputStream(descriptor), false, StandardCharsets.UTF_8);
     }
 }

@@ -1,0 +1,143 @@
+package io.lacuna.cli;
+
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.engine.Batch;
+import io.lacuna.engine.ImageFiles;
+import io.lacuna.engine.ImageReport;
+import io.lacuna.engine.ReclaimOptions;
+import io.lacuna.engine.ReclaimOptions.Purpose;
+import io.lacuna.engine.ReportJson;
+import io.lacuna.engine.RunReport;
+import io.lacuna.blockio.Progress;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import picocli.CommandLine;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+
+/** Takes the arguments apart and runs what they ask for. */
+final class Commands {
+
+    private static final int USAGE = 2;
+    private static final int FAILED = 1;
+
+    private final PrintStream out;
+    private final PrintStream err;
+    private final Terminal terminal;
+
+    Commands(PrintStream out, PrintStream err, Terminal terminal) {
+        this.out = out;
+        this.err = err;
+        this.terminal = terminal;
+    }
+
+    int run(String[] arguments) {
+        CommandLine parser = new CommandLine(Syntax.command());
+        parser.setCaseInsensitiveEnumValuesAllowed(true);
+        try {
+            ParseResult result = parser.parseArgs(arguments);
+            while (result.hasSubcommand() && !result.isUsageHelpRequested()) {
+                result = result.subcommand();
+            }
+            if (result.isUsageHelpRequested()) {
+                result.commandSpec().commandLine().usage(out);
+                return 0;
+            }
+            if (result.isVersionHelpRequested()) {
+                parser.printVersionHelp(out);
+                return 0;
+            }
+            return run(result);
+        } catch (ParameterException e) {
+            err.println("lacuna: " + Text.printable(String.valueOf(e.getMessage())));
+            err.println("Try 'lacuna " + subcommandName(e) + "--help'.");
+            return USAGE;
+        }
+    }
+
+    private static String subcommandName(ParameterException e) {
+        String name = e.getCommandLine().getCommandName();
+        return name.equals(Syntax.NAME) ? "" : name + " ";
+    }
+
+    private int run(ParseResult result) {
+        String command = result.commandSpec().name();
+        if (command.equals(Syntax.NAME)) {
+            result.commandSpec().commandLine().usage(err);
+            return USAGE;
+        }
+        if (result.hasMatchedOption("--verbose")) {
+            System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "debug");
+        }
+        boolean inspect = command.equals(Syntax.INSPECT);
+        ReclaimOptions options = inspect ? inspectOptions(result) : reclaimOptions(result);
+        List<Path> named = result.matchedPositionalValue(0, List.of());
+        ReportFile reportFile = null;
+        try {
+            List<Path> images = ImageFiles.expand(named);
+            if (images.isEmpty()) {
+                err.println("lacuna: no disk image in " + Text.printable(named.toString()));
+            }
+            Path report = result.matchedOptionValue("--report", (Path) null);
+            reportFile = report == null ? null : ReportFile.prepare(report);
+            boolean json = result.hasMatchedOption("--json");
+            Rendering rendering = new Rendering(inspect, options.purpose() == Purpose.DRY_RUN, json, out, terminal);
+            RunReport run = Batch.run(images, options, result.matchedOptionValue("--jobs", 1), listener(rendering));
+            if (json) {
+                ReportJson.write(run, out);
+            } else {
+                rendering.summary(run);
+            }
+            if (reportFile != null) {
+                reportFile.write(run);
+            }
+            return run.exitStatus();
+        } catch (IOException e) {
+            terminal.clear();
+            err.println("lacuna: " + Text.printable(String.valueOf(e.getMessage())));
+            return FAILED;
+        } finally {
+            if (reportFile != null) {
+                reportFile.discardUnlessWritten();
+            }
+        }
+    }
+
+    private Batch.Listener listener(Rendering rendering) {
+        return new Batch.Listener() {
+            @Override
+            public Progress started(Path image) {
+                return terminal.progress(image);
+            }
+
+            @Override
+            public void ended(ImageReport report) {
+                terminal.clear();
+                rendering.image(report);
+            }
+        };
+    }
+
+    private static ReclaimOptions inspectOptions(ParseResult result) {
+        return ReclaimOptions.builder()
+                .purpose(Purpose.INSPECT)
+                .format(result.matchedOptionValue("--format", (String) null))
+                .allowedBackingDirectories(result.matchedOptionValue("--allow-backing", List.of()))
+                .build();
+    }
+
+    private static ReclaimOptions reclaimOptions(ParseResult result) {
+        return ReclaimOptions.builder()
+                .purpose(result.hasMatchedOption("--dry-run") ? Purpose.DRY_RUN : Purpose.RECLAIM)
+                .mode(result.matchedOptionValue("--mode", ReclaimMode.DEALLOCATE))
+                .granularity(result.matchedOptionValue("--granularity", 0L))
+                .minExtent(result.matchedOptionValue("--min-extent", 0L))
+                .format(result.matchedOptionValue("--format", (String) null))
+                .allowedBackingDirectories(result.matchedOptionValue("--allow-backing", List.of()))
+                .includes(Set.copyOf(result.matchedOptionValue("--include", List.of())))
+                .build();
+    }
+}

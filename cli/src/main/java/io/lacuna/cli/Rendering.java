@@ -1,0 +1,166 @@
+package io.lacuna.cli;
+
+import io.lacuna.blockio.ImageLayer;
+import io.lacuna.engine.ImageReport;
+import io.lacuna.engine.ImageReport.Verdict;
+import io.lacuna.engine.RunReport;
+import io.lacuna.engine.VolumeReport;
+import java.io.PrintStream;
+
+/** Reports as text: a table where a person looks, a line a volume in a pipe. */
+final class Rendering {
+
+    private final boolean inspect;
+    private final boolean dryRun;
+    private final boolean json;
+    private final PrintStream out;
+    private final Terminal terminal;
+
+    Rendering(boolean inspect, boolean dryRun, boolean json, PrintStream out, Terminal terminal) {
+        this.inspect = inspect;
+        this.dryRun = dryRun;
+        this.json = json;
+        this.out = out;
+        this.terminal = terminal;
+    }
+
+    /** Shows one image as soon as it is done; nothing if a JSON document will come at the end. */
+    void image(ImageReport report) {
+        if (json) {
+            return;
+        }
+        StringBuilder text = new StringBuilder();
+        if (inspect || terminal.isInteractive()) {
+            appendTable(report, text);
+        } else {
+            appendLines(report, text);
+        }
+        synchronized (out) {
+            out.print(text);
+            out.flush();
+        }
+    }
+
+    /** Shows the sums of a run with several images. */
+    void summary(RunReport run) {
+        if (inspect || run.images().size() < 2) {
+            return;
+        }
+        int[] count = new int[Verdict.values().length];
+        long planned = 0;
+        for (ImageReport image : run.images()) {
+            count[image.verdict().ordinal()]++;
+            planned += image.verdict() == Verdict.RECLAIMED ? image.plannedBytes() : 0;
+        }
+        out.println(run.images().size() + " images: " + count[Verdict.RECLAIMED.ordinal()]
+                + (run.dryRun() ? " to reclaim (" : " reclaimed (") + Sizes.show(planned) + "), "
+                + count[Verdict.NOTHING_TO_RECLAIM.ordinal()] + " with nothing to reclaim, "
+                + count[Verdict.REFUSED.ordinal()] + " refused, " + count[Verdict.FAILED.ordinal()] + " failed");
+    }
+
+    private static String name(ImageReport report) {
+        return Text.printable(report.path().toString());
+    }
+
+    private void appendTable(ImageReport report, StringBuilder text) {
+        text.append(name(report));
+        if (report.format() != null) {
+            text.append(": ").append(report.format()).append(" (").append(report.formatSource()).append("), ")
+                    .append(Sizes.show(report.virtualSize())).append(" disk, ")
+                    .append(Sizes.show(report.hostBytesBefore())).append(" on the host");
+        }
+        text.append('\n');
+        for (ImageLayer layer : report.layers()) {
+            if (!layer.role().equals("image")) {
+                text.append("  ").append(layer.role()).append(": ").append(Text.printable(layer.path().toString())).append(" (")
+                        .append(layer.format()).append(", ").append(Sizes.show(layer.hostBytes())).append(" on the host)\n");
+            }
+        }
+        if (!report.volumes().isEmpty()) {
+            Table table = new Table(">#", ">start", ">size", "type", "label", ">used", ">free", ">reclaimable", "status");
+            for (VolumeReport volume : report.volumes()) {
+                boolean known = !volume.skipped();
+                table.add(volume.index() == 0 ? "-" : Integer.toString(volume.index()), Sizes.show(volume.offset()),
+                        Sizes.show(volume.length()), volume.type(), Text.printable(volume.label()),
+                        known ? Sizes.show(volume.length() - volume.freeBytes()) : "-",
+                        known ? Sizes.show(volume.freeBytes()) : "-",
+                        known ? Sizes.show(volume.reclaimableBytes()) : "-", known ? "ok" : "skipped");
+            }
+            table.appendTo(text, "  ");
+            for (VolumeReport volume : report.volumes()) {
+                appendDetails(volume, text, "  ");
+            }
+        }
+        appendOutcome(report, text, "  ");
+    }
+
+    private void appendDetails(VolumeReport volume, StringBuilder text, String indent) {
+        String name = volume.index() == 0 ? volume.type() : "volume " + volume.index();
+        if (volume.skipped()) {
+            text.append(indent).append(name).append(" skipped: ").append(Text.printable(volume.reason())).append('\n');
+        }
+        for (VolumeReport.NotReclaimable rest : volume.notReclaimable()) {
+            text.append(indent).append(name).append(" keeps ").append(Sizes.show(rest.bytes())).append(" free: ")
+                    .append(Text.printable(rest.why())).append('\n');
+        }
+        for (String remark : volume.remarks()) {
+            text.append(indent).append(name).append(": ").append(Text.printable(remark)).append('\n');
+        }
+    }
+
+    private void appendLines(ImageReport report, StringBuilder text) {
+        String prefix = name(report) + ": ";
+        for (VolumeReport volume : report.volumes()) {
+            text.append(prefix).append(volume.index() == 0 ? "" : "volume " + volume.index() + " ").append('(')
+                    .append(volume.type()).append("): ");
+            if (volume.skipped()) {
+                text.append("skipped: ").append(Text.printable(volume.reason()));
+            } else {
+                text.append(Sizes.show(volume.freeBytes())).append(" free in ").append(volume.freeExtents())
+                        .append(" extents, ").append(Sizes.show(volume.reclaimableBytes())).append(" reclaimable");
+                String joint = "; kept: ";
+                for (VolumeReport.NotReclaimable rest : volume.notReclaimable()) {
+                    text.append(joint).append(Sizes.show(rest.bytes())).append(' ').append(Text.printable(rest.why()));
+                    joint = ", ";
+                }
+            }
+            text.append('\n');
+        }
+        appendOutcome(report, text, prefix);
+    }
+
+    private void appendOutcome(ImageReport report, StringBuilder text, String prefix) {
+        for (String remark : report.remarks()) {
+            text.append(prefix).append("note: ").append(Text.printable(remark)).append('\n');
+        }
+        text.append(prefix);
+        switch (report.verdict()) {
+            case REFUSED -> text.append(inspect ? "would be refused: " : "refused, nothing changed: ")
+                    .append(Text.printable(report.reason()));
+            case FAILED -> text.append("failed: ").append(Text.printable(report.reason()));
+            case NOTHING_TO_RECLAIM -> text.append("nothing to reclaim");
+            case RECLAIMED -> appendReclaimed(report, text);
+            default -> throw new IllegalStateException(report.verdict().word());
+        }
+        text.append('\n');
+    }
+
+    private void appendReclaimed(ImageReport report, StringBuilder text) {
+        boolean measured = report.hostBytesBefore() >= 0;
+        if (inspect || dryRun) {
+            text.append("would reclaim ").append(Sizes.show(report.plannedBytes()));
+            if (measured) {
+                text.append(" of ").append(Sizes.show(report.hostBytesBefore())).append(" on the host");
+            }
+        } else {
+            text.append("reclaimed ").append(Sizes.show(measured
+                    ? report.hostBytesBefore() - report.hostBytesAfter() : report.plannedBytes()));
+            if (measured) {
+                text.append(" (planned ").append(Sizes.show(report.plannedBytes())).append("): ")
+                        .append(Sizes.show(report.hostBytesBefore())).append(" -> ")
+                        .append(Sizes.show(report.hostBytesAfter())).append(" on the host");
+            }
+        }
+        text.append(", ").append(report.elapsedMillis()).append(" ms");
+    }
+}

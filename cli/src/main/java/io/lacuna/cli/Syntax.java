@@ -1,0 +1,158 @@
+package io.lacuna.cli;
+
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.DiskImages;
+import io.lacuna.engine.ReclaimOptions.Include;
+import io.lacuna.engine.Reclaimer;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Model.PositionalParamSpec;
+import picocli.CommandLine.TypeConversionException;
+
+/**
+ * Commands, options and their help. Written out rather than annotated, for reading annotations would cost every start some
+ * tens of milliseconds.
+ */
+final class Syntax {
+
+    static final String NAME = "lacuna";
+    static final String INSPECT = "inspect";
+    static final String RECLAIM = "reclaim";
+
+    private Syntax() {
+    }
+
+    static CommandSpec command() {
+        CommandSpec spec = CommandSpec.create().name(NAME).version("lacuna " + Reclaimer.VERSION)
+                .mixinStandardHelpOptions(true);
+        spec.usageMessage()
+                .description("Gives the free space inside offline virtual disks back to the host: in place, without "
+                        + "mounting anything or starting a guest.", "")
+                .footer("", "First steps:",
+                        "  lacuna inspect vm.qcow2            what is inside, and what could be given back",
+                        "  lacuna reclaim --dry-run vm.qcow2  what a run would do",
+                        "  lacuna reclaim vm.qcow2            do it",
+                        "", "'lacuna COMMAND --help' tells more of a command.");
+        spec.addSubcommand(INSPECT, inspect());
+        spec.addSubcommand(RECLAIM, reclaim());
+        return spec;
+    }
+
+    private static CommandSpec inspect() {
+        CommandSpec spec = common(INSPECT);
+        spec.usageMessage()
+                .description("Shows what is inside disk images: format, sizes, parents, partitions, file systems, and how much of "
+                        + "each is used, free and reclaimable. Changes nothing and takes no lock.", "")
+                .footer("", "Examples:",
+                        "  lacuna inspect vm.qcow2",
+                        "  lacuna inspect --json *.raw | jq '.images[].volumes[].reclaimableBytes'",
+                        "", "Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 an image was refused.");
+        return spec;
+    }
+
+    private static CommandSpec reclaim() {
+        CommandSpec spec = common(RECLAIM);
+        spec.usageMessage()
+                .description("Gives the free space inside disk images back to the host, in place. The guest must be shut down. "
+                        + "What is in doubt is left alone, and the reason is told.", "")
+                .footer("", "Examples:",
+                        "  lacuna reclaim vm.qcow2                     one image",
+                        "  lacuna reclaim --dry-run --json vm.qcow2    the numbers only, for a program",
+                        "  lacuna reclaim --jobs 2 /var/lib/vms        every image in a directory",
+                        "  lacuna reclaim --format raw /dev/vg/guest   a block device that is a guest's whole disk",
+                        "", "Exit status: 0 done (also when there is nothing to do), 1 an I/O or internal failure, 2 usage,",
+                        "3 refused for safety with nothing changed. Of several images the worst counts: 1, then 3, then 0.");
+        spec.addOption(flag("Plan only: the same checks and the same numbers, nothing is changed.", "-n", "--dry-run"));
+        spec.addOption(value("MODE", ReclaimMode.class, "deallocate (default): unmap blocks that are wholly free, and release "
+                + "the free parts of the others. punch: release only, and change no table of the format.", "--mode")
+                .converters(word(ReclaimMode.class)).build());
+        spec.addOption(value("SIZE", long.class, "Release only whole multiples of SIZE (default: the finest that the host "
+                + "can; smaller values mean that).", "--granularity").converters(granularity()).build());
+        spec.addOption(value("SIZE", long.class, "Leave free ranges alone that are shorter than SIZE.", "--min-extent")
+                .converters(size()).build());
+        spec.addOption(value("WHAT", List.class, "Also release gaps (space between partitions) or swap (the content of swap "
+                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(word(Include.class))
+                .splitRegex(",").build());
+        spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
+        spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
+                .converters(jobs()).build());
+        return spec;
+    }
+
+    private static CommandSpec common(String name) {
+        CommandSpec spec = CommandSpec.create().name(name);
+        spec.addOption(OptionSpec.builder("-h", "--help").usageHelp(true).description("Show this help and exit.").build());
+        spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
+        spec.addOption(value("FORMAT", String.class, "The image's format: " + String.join(", ", DiskImages.formatNames())
+                + ". Without it the signature decides; fix it to raw for a raw disk whose guest could have written the "
+                + "signature of another format.", "-f", "--format").build());
+        spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
+                + "only below the image's own directory). May be given several times.", "--allow-backing")
+                .auxiliaryTypes(Path.class).build());
+        spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
+        spec.addPositional(PositionalParamSpec.builder().paramLabel("IMAGE").arity("1..*").type(List.class)
+                .auxiliaryTypes(Path.class).description("Disk image or block device; a directory stands for all disk images "
+                        + "in it and below.").build());
+        return spec;
+    }
+
+    private static OptionSpec flag(String description, String... names) {
+        return OptionSpec.builder(names[0], names).type(boolean.class).arity("0").description(description).build();
+    }
+
+    private static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {
+        return OptionSpec.builder(names[0], names).paramLabel(label).type(type).arity("1").description(description);
+    }
+
+    private static <E extends Enum<E>> ITypeConverter<E> word(Class<E> type) {
+        return text -> {
+            StringBuilder words = new StringBuilder();
+            for (E constant : type.getEnumConstants()) {
+                String word = constant.name().toLowerCase(Locale.ROOT);
+                if (word.equals(text)) {
+                    return constant;
+                }
+                words.append(words.length() == 0 ? "" : ", ").append(word);
+            }
+            throw new TypeConversionException("'" + text + "' is none of: " + words);
+        };
+    }
+
+    private static ITypeConverter<Long> size() {
+        return text -> {
+            try {
+                return Sizes.parse(text);
+            } catch (IllegalArgumentException e) {
+                throw new TypeConversionException(e.getMessage());
+            }
+        };
+    }
+
+    private static ITypeConverter<Long> granularity() {
+        return text -> {
+            long bytes = size().convert(text);
+            if (bytes % 512 != 0) {
+                throw new TypeConversionException("'" + text + "' is not a multiple of 512");
+            }
+            return bytes;
+        };
+    }
+
+    private static ITypeConverter<Integer> jobs() {
+        return text -> {
+            try {
+                int jobs = Integer.parseInt(text);
+                if (jobs >= 1 && jobs <= 256) {
+                    return jobs;
+                }
+            } catch (NumberFormatException fallsThrough) {
+                // Told below.
+            }
+            throw new TypeConversionException("'" + text + "' is not a number from 1 to 256");
+        };
+    }
+}

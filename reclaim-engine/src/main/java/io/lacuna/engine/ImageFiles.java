@@ -1,0 +1,92 @@
+package io.lacuna.engine;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+
+/** Turns what a caller names into images: a directory stands for every disk image in it and below. */
+public final class ImageFiles {
+
+    /** How raw disks are called; they carry no signature. */
+    private static final Set<String> RAW_SUFFIXES = Set.of("raw", "img", "dd");
+    /** Signatures at byte 0 of the formats that have one there. */
+    private static final List<String> SIGNATURES = List.of("QFI\u00fb", "vhdxfile", "conectix", "KDMV", "COWD",
+            "# Disk DescriptorFile");
+    private static final String VDI_SIGNATURE = "\u007f\u0010\u00da\u00be";
+    private static final int VDI_SIGNATURE_OFFSET = 0x40;
+    private static final int HEAD_SIZE = 512;
+
+    private ImageFiles() {
+    }
+
+    /**
+     * @param named images, and directories that are searched for them; symbolic links inside a directory are not followed, and
+     *     what an image's name may be called outside of one is not restricted
+     * @return images, those of a directory sorted by path. What cannot be read is named too, so that it ends in the report
+     * @throws IOException if a directory cannot be walked at all
+     */
+    public static List<Path> expand(List<Path> named) throws IOException {
+        List<Path> images = new ArrayList<>();
+        for (Path path : named) {
+            if (Files.isDirectory(path)) {
+                List<Path> found = new ArrayList<>();
+                Files.walkFileTree(path, new Finder(found));
+                found.sort(null);
+                images.addAll(found);
+            } else {
+                images.add(path);
+            }
+        }
+        return images;
+    }
+
+    private static final class Finder extends SimpleFileVisitor<Path> {
+        private final List<Path> found;
+
+        Finder(List<Path> found) {
+            this.found = found;
+        }
+
+        @Override
+        public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+            if (attributes.isRegularFile() && isImage(file)) {
+                found.add(file);
+            }
+            return FileVisitResult.CONTINUE;
+        }
+
+        @Override
+        public FileVisitResult visitFileFailed(Path file, IOException e) {
+            found.add(file);
+            return FileVisitResult.CONTINUE;
+        }
+    }
+
+    private static boolean isImage(Path file) {
+        String name = file.getFileName().toString();
+        if (RAW_SUFFIXES.contains(name.substring(name.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT))) {
+            return true;
+        }
+        ByteBuffer head = ByteBuffer.allocate(HEAD_SIZE);
+        try (SeekableByteChannel channel = Files.newByteChannel(file)) {
+            while (head.hasRemaining() && channel.read(head) >= 0) {
+                // Reads on until the head is full or the file ends.
+            }
+        } catch (IOException e) {
+            // Whether it is an image cannot be told; opening it will say why.
+            return true;
+        }
+        String text = new String(head.array(), StandardCharsets.ISO_8859_1);
+        return SIGNATURES.stream().anyMatch(text::startsWith) || text.startsWith(VDI_SIGNATURE, VDI_SIGNATURE_OFFSET);
+    }
+}

@@ -1,0 +1,144 @@
+package io.lacuna.engine;
+
+import io.lacuna.blockio.ReclaimMode;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+
+/** What a run may do, and how. Immutable; made by {@link #builder()}. */
+public final class ReclaimOptions {
+
+    /** What the image is opened for. */
+    public enum Purpose {
+        /** Look only: nothing is locked, so the figures of a disk in use are those of a moment. */
+        INSPECT,
+        /** Compute what a run would do, under locks that keep writers out; nothing is written. */
+        DRY_RUN,
+        /** Give the space back. */
+        RECLAIM
+    }
+
+    /** Free space that belongs to no file system. */
+    public enum Include {
+        /** Space between partitions, never that before the first one. */
+        GAPS,
+        /** The content of swap areas behind their header, which a guest that was shut down does not need. */
+        SWAP
+    }
+
+    private final Purpose purpose;
+    private final ReclaimMode mode;
+    private final long granularity;
+    private final long minExtent;
+    private final String format;
+    private final List<Path> allowedBackingDirectories;
+    private final Set<Include> includes;
+
+    private ReclaimOptions(Builder builder) {
+        purpose = builder.purpose;
+        mode = builder.mode;
+        granularity = builder.granularity;
+        minExtent = builder.minExtent;
+        format = builder.format;
+        allowedBackingDirectories = List.copyOf(builder.allowedBackingDirectories);
+        includes = Set.copyOf(builder.includes);
+    }
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    public Purpose purpose() {
+        return purpose;
+    }
+
+    public ReclaimMode mode() {
+        return mode;
+    }
+
+    /** @return bytes a hole must be a multiple of; 0 for what the host can do */
+    public long granularity() {
+        return granularity;
+    }
+
+    /** @return bytes; shorter free ranges stay */
+    public long minExtent() {
+        return minExtent;
+    }
+
+    /** @return the image's format; null to look for its signature */
+    public String format() {
+        return format;
+    }
+
+    public List<Path> allowedBackingDirectories() {
+        return allowedBackingDirectories;
+    }
+
+    public Set<Include> includes() {
+        return includes;
+    }
+
+    /** Starts as a real run in the default mode on everything the host can release. */
+    public static final class Builder {
+        private Purpose purpose = Purpose.RECLAIM;
+        private ReclaimMode mode = ReclaimMode.DEALLOCATE;
+        private long granularity;
+        private long minExtent;
+        private String format;
+        private List<Path> allowedBackingDirectories = List.of();
+        private Set<Include> includes = Set.of();
+
+        private Builder() {
+        }
+
+        public Builder purpose(Purpose value) {
+            purpose = value;
+            return this;
+        }
+
+        public Builder mode(ReclaimMode value) {
+            mode = value;
+            return this;
+        }
+
+        /** @param bytes a multiple of 512, or 0 for what the host can do */
+        public Builder granularity(long bytes) {
+            if (bytes < 0 || bytes % 512 != 0) {
+                throw new IllegalArgumentException("granularity " + bytes + " is not a multiple of 512");
+            }
+            granularity = bytes;
+            return this;
+        }
+
+        /** @param bytes 0 or more */
+        public Builder minExtent(long bytes) {
+            if (bytes < 0) {
+                throw new IllegalArgumentException("negative minimum extent " + bytes);
+            }
+            minExtent = bytes;
+            return this;
+        }
+
+        /** @param name "raw", "qcow2", …; null to look for a signature */
+        public Builder format(String name) {
+            format = name;
+            return this;
+        }
+
+        /** @param directories where parents and data files may lie besides the image's own directory */
+        public Builder allowedBackingDirectories(List<Path> directories) {
+            allowedBackingDirectories = directories;
+            return this;
+        }
+
+        public Builder includes(Set<Include> values) {
+            includes = values;
+            return this;
+        }
+
+        public ReclaimOptions build() {
+            return new ReclaimOptions(this);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+package io.lacuna.engine;
+
+import io.lacuna.blockio.Deallocation;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.FileIdentity;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What a run would do to one image: computed from what was read, changing nothing. Holds as long as the image is what it was
+ * ({@link FileIdentity}); on a block device only within the session that made it.
+ */
+public final class ReclaimPlan {
+
+    private final DiskImage maker;
+    private final FileIdentity identity;
+    private final List<SurveyedVolume> volumes;
+    private final Deallocation deallocation;
+
+    ReclaimPlan(DiskImage maker, FileIdentity identity, List<SurveyedVolume> volumes, Deallocation deallocation) {
+        this.maker = maker;
+        this.identity = identity;
+        this.volumes = List.copyOf(volumes);
+        this.deallocation = deallocation;
+    }
+
+    /** @return whether the plan came from this very opened image, under whose locks nothing can have changed */
+    boolean isMadeBy(DiskImage image) {
+        return maker == image;
+    }
+
+    FileIdentity identity() {
+        return identity;
+    }
+
+    Deallocation deallocation() {
+        return deallocation;
+    }
+
+    /** @return free bytes of the virtual disk that cost host storage and will be released */
+    public ExtentSet reclaimable() {
+        return deallocation.reclaimable();
+    }
+
+    /** @return host bytes that will be released */
+    public long plannedBytes() {
+        return deallocation.plannedBytes();
+    }
+
+    /** @return whether applying the plan would write nothing at all */
+    public boolean isEmpty() {
+        return deallocation.isEmpty();
+    }
+
+    /** @return whether no volume may be touched, so that the image counts as refused */
+    boolean isRefused() {
+        for (SurveyedVolume volume : volumes) {
+            if (volume.refusal() == null) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** @return why no volume may be touched, in one sentence */
+    String refusal() {
+        if (volumes.isEmpty()) {
+            return "the partition table is empty: nothing on this disk is known to be free";
+        }
+        StringBuilder text = new StringBuilder();
+        String last = null;
+        for (SurveyedVolume volume : volumes) {
+            if (volume.refusal().equals(last)) {
+                continue;
+            }
+            last = volume.refusal();
+            text.append(text.length() == 0 ? "" : "; ");
+            if (volume.index() > 0 && volumes.size() > 1) {
+                text.append("volume ").append(volume.index()).append(": ");
+            }
+            text.append(last);
+        }
+        return text.toString();
+    }
+
+    /** @return what will become of each volume */
+    public List<VolumeReport> volumes() {
+        List<VolumeReport> reports = new ArrayList<>();
+        for (SurveyedVolume volume : volumes) {
+            long reclaimableBytes = 0;
+            List<VolumeReport.NotReclaimable> rest = new ArrayList<>();
+            if (!volume.free().isEmpty()) {
+                Extent range = new Extent(volume.offset(), volume.length());
+                reclaimableBytes = deallocation.reclaimable().intersect(range).intersect(volume.free()).totalBytes();
+                for (Deallocation.Retained retained : deallocation.retained()) {
+                    long bytes = retained.bytes().intersect(range).intersect(volume.free()).totalBytes();
+                    if (bytes > 0) {
+                        rest.add(new VolumeReport.NotReclaimable(bytes, retained.why()));
+                    }
+                }
+            }
+            reports.add(new VolumeReport(volume.index(), volume.offset(), volume.length(), volume.scheme(), volume.type(),
+                    volume.label(), volume.refusal() != null, volume.refusal(), volume.free().totalBytes(), reclaimableBytes,
+                    volume.free().count(), rest, volume.evidence(), volume.remarks()));
+        }
+        return reports;
+    }
+}

@@ -1,0 +1,179 @@
+package io.lacuna.engine;
+
+import io.lacuna.blockio.Deallocation;
+import io.lacuna.blockio.DeallocationRequest;
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.FileIdentity;
+import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.UnsafeException;
+import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.OpenedImage;
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * One image, opened once, with its locks held from before the first read until {@link #close()}. Not for several threads.
+ */
+public final class ReclaimSession implements Closeable {
+
+    private final Path path;
+    private final ReclaimOptions options;
+    private final OpenedImage opened;
+    private final DiskImage image;
+    private final RunMarker marker;
+    private final long startNanos = System.nanoTime();
+    private final long hostBytesBefore;
+    private final List<String> remarks = new ArrayList<>();
+
+    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened) throws IOException {
+        this.path = path;
+        this.options = options;
+        this.opened = opened;
+        this.image = opened.image();
+        this.hostBytesBefore = image.hostBytes();
+        FileIdentity identity = opened.file().identity();
+        this.marker = identity.blockDevice() ? null : RunMarker.of(path.toRealPath(), identity);
+        remarks.addAll(opened.remarks());
+        remarks.addAll(image.remarks());
+    }
+
+    static ReclaimSession open(Path path, ReclaimOptions options) throws IOException {
+        OpenedImage opened = DiskImages.open(path, openOptions(options));
+        try {
+            return new ReclaimSession(path, options, opened);
+        } catch (IOException | RuntimeException e) {
+            opened.close();
+            throw e;
+        }
+    }
+
+    private static DiskImages.Options openOptions(ReclaimOptions options) {
+        DiskImages.Access access = switch (options.purpose()) {
+            case INSPECT -> DiskImages.Access.INSPECT;
+            case DRY_RUN -> DiskImages.Access.PLAN;
+            case RECLAIM -> DiskImages.Access.WRITE;
+        };
+        return new DiskImages.Options(access, options.format(), options.allowedBackingDirectories());
+    }
+
+    /** @return the opened disk, for callers that want more than the report says */
+    public DiskImage image() {
+        return image;
+    }
+
+    /**
+     * Reads the disk and computes what a run would do. Writes nothing.
+     *
+     * @throws DiskFormatException if the whole image is refused
+     */
+    public ReclaimPlan plan() throws IOException {
+        FileIdentity identity = opened.file().identity();
+        Survey.Result survey = Survey.of(image.guest(), options.includes());
+        for (String remark : survey.remarks()) {
+            if (!remarks.contains(remark)) {
+                remarks.add(remark);
+            }
+        }
+        ExtentSet free = ExtentSet.EMPTY;
+        for (SurveyedVolume volume : survey.volumes()) {
+            free = free.union(volume.free());
+        }
+        boolean allRefused = survey.volumes().stream().allMatch(volume -> volume.refusal() != null);
+        Deallocation deallocation = allRefused ? Untouched.all(free) : deallocation(free);
+        return new ReclaimPlan(image, identity, survey.volumes(), deallocation);
+    }
+
+    private Deallocation deallocation(ExtentSet free) throws IOException {
+        boolean repair = marker != null && marker.stands();
+        DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
+                options.minExtent(), repair);
+        if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {
+            return image.plan(request);
+        }
+        try {
+            return image.plan(request);
+        } catch (DiskFormatException e) {
+            remarks.add("a reclaim would be refused: " + e.reason());
+            return Untouched.all(free);
+        }
+    }
+
+    /** @return what the plan would do, as the report of a dry run */
+    public ImageReport report(ReclaimPlan plan) throws IOException {
+        return report(plan, hostBytesBefore);
+    }
+
+    /**
+     * Does what the plan says, and returns when all of it is durable. A plan of another session is good as long as the image
+     * is proved to be the same and unchanged; on a block device it never is.
+     *
+     * @throws UnsafeException if the image is no longer what it was; nothing was changed
+     * @throws IOException if a write failed: the image is valid, its live bytes are the same, and a later run finishes
+     */
+    public ImageReport apply(ReclaimPlan plan, Progress progress) throws IOException {
+        if (options.purpose() != ReclaimOptions.Purpose.RECLAIM) {
+            throw new IllegalStateException("opened for " + options.purpose());
+        }
+        ReclaimPlan current = plan.isMadeBy(image) ? plan : replan(plan);
+        if (current.isRefused()) {
+            return report(current, hostBytesBefore);
+        }
+        if (!current.isEmpty()) {
+            requireUnchanged(current);
+            boolean marked = marker != null && current.deallocation().changesTables();
+            if (marked) {
+                marker.raise();
+            }
+            image.apply(current.deallocation(), progress);
+        }
+        if (marker != null && marker.stands()) {
+            marker.remove();
+        }
+        return report(current, image.hostBytes());
+    }
+
+    /** The locks bind only those who ask for them; this notices a writer that did not. */
+    private void requireUnchanged(ReclaimPlan plan) throws IOException {
+        FileIdentity now = opened.file().identity();
+        if (!now.blockDevice() && !now.provesUnchangedSince(plan.identity())) {
+            throw new UnsafeException("something wrote to the image while it was being read: find and stop it, then try again");
+        }
+    }
+
+    private ReclaimPlan replan(ReclaimPlan foreign) throws IOException {
+        FileIdentity now = opened.file().identity();
+        if (!now.provesUnchangedSince(foreign.identity())) {
+            throw new UnsafeException(now.blockDevice()
+                    ? "a plan for a block device holds only in the session that made it: plan again"
+                    : "the image is not what it was when the plan was made (device, inode, size, mtime or ctime differ): "
+                    + "plan again");
+        }
+        ReclaimPlan own = plan();
+        if (!own.reclaimable().equals(foreign.reclaimable()) || own.plannedBytes() != foreign.plannedBytes()) {
+            throw new UnsafeException("the plan was made with other options: plan again");
+        }
+        return own;
+    }
+
+    private ImageReport report(ReclaimPlan plan, long hostBytesAfter) throws IOException {
+        Deallocation deallocation = plan.deallocation();
+        ImageReport.Verdict verdict = plan.isRefused() ? ImageReport.Verdict.REFUSED
+                : plan.isEmpty() ? ImageReport.Verdict.NOTHING_TO_RECLAIM : ImageReport.Verdict.RECLAIMED;
+        List<String> all = new ArrayList<>(remarks);
+        all.addAll(deallocation.remarks());
+        return new ImageReport(path, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
+                verdict, verdict == ImageReport.Verdict.REFUSED ? plan.refusal() : null, hostBytesBefore, hostBytesAfter,
+                deallocation.plannedBytes(), deallocation.unreferencedBytes(), Reclaimer.millisSince(startNanos),
+                image.layers(), plan.volumes(), all);
+    }
+
+    @Override
+    public void close() throws IOException {
+        opened.close();
+    }
+}

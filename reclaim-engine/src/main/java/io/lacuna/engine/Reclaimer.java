@@ -1,0 +1,64 @@
+package io.lacuna.engine;
+
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.Progress;
+import java.io.IOException;
+import java.nio.file.Path;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The way in: opens images, and runs whole reclaims of one image. */
+public final class Reclaimer {
+
+    /** The version of this build. */
+    public static final String VERSION = "0.1.0";
+
+    private static final Logger LOG = LoggerFactory.getLogger(Reclaimer.class);
+
+    private Reclaimer() {
+    }
+
+    /**
+     * Opens an image for what the options say. For a dry run and a reclaim the locks are taken here, before anything is read,
+     * and are held until the session is closed.
+     *
+     * @throws DiskFormatException if the image is refused; nothing was changed
+     * @throws IOException if it cannot be read
+     */
+    public static ReclaimSession open(Path image, ReclaimOptions options) throws IOException {
+        return ReclaimSession.open(image, options);
+    }
+
+    /** Opens, plans and, unless the options only ask to look, applies. Never throws for what one image does wrong. */
+    public static ImageReport run(Path image, ReclaimOptions options, Progress progress) {
+        long start = System.nanoTime();
+        try (ReclaimSession session = open(image, options)) {
+            ReclaimPlan plan = session.plan();
+            return options.purpose() == ReclaimOptions.Purpose.RECLAIM ? session.apply(plan, progress)
+                    : session.report(plan);
+        } catch (DiskFormatException e) {
+            LOG.debug("refused {}", image, e);
+            boolean named = image.toString().equals(e.path()) || e.path() == null;
+            return ImageReport.ended(image, ImageReport.Verdict.REFUSED, named ? e.reason() : e.getMessage(),
+                    millisSince(start));
+        } catch (IOException | RuntimeException | OutOfMemoryError e) {
+            LOG.debug("failed {}", image, e);
+            return ImageReport.ended(image, ImageReport.Verdict.FAILED, describe(e), millisSince(start));
+        }
+    }
+
+    static long millisSince(long startNanos) {
+        return (System.nanoTime() - startNanos) / 1_000_000;
+    }
+
+    private static String describe(Throwable e) {
+        if (e instanceof java.nio.file.NoSuchFileException) {
+            return "no such file";
+        }
+        if (e instanceof java.nio.file.AccessDeniedException) {
+            return "permission denied";
+        }
+        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        return e instanceof IOException ? message : "internal error: " + e.getClass().getSimpleName() + ": " + message;
+    }
+}

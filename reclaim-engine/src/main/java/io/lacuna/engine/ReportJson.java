@@ -1,0 +1,112 @@
+package io.lacuna.engine;
+
+import com.fasterxml.jackson.core.JsonEncoding;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import io.lacuna.blockio.ImageLayer;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.List;
+
+/** Writes the report document, schema {@value #SCHEMA}: UTF-8, all sizes in bytes. */
+public final class ReportJson {
+
+    public static final String SCHEMA = "lacuna.report/1";
+
+    private ReportJson() {
+    }
+
+    /** Writes one document and flushes; the stream stays open. */
+    public static void write(RunReport run, OutputStream out) throws IOException {
+        try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
+            json.disable(JsonGenerator.Feature.AUTO_CLOSE_TARGET);
+            json.useDefaultPrettyPrinter();
+            json.writeStartObject();
+            json.writeStringField("schema", SCHEMA);
+            json.writeStringField("tool", "lacuna " + Reclaimer.VERSION);
+            json.writeBooleanField("dryRun", run.dryRun());
+            json.writeArrayFieldStart("images");
+            for (ImageReport image : run.images()) {
+                writeImage(image, json);
+            }
+            json.writeEndArray();
+            json.writeEndObject();
+            json.writeRaw('\n');
+        }
+    }
+
+    private static void writeImage(ImageReport image, JsonGenerator json) throws IOException {
+        json.writeStartObject();
+        json.writeStringField("path", image.path().toString());
+        json.writeStringField("format", image.format());
+        json.writeStringField("formatSource", image.formatSource());
+        json.writeNumberField("virtualSize", image.virtualSize());
+        json.writeStringField("verdict", image.verdict().word());
+        json.writeStringField("reason", image.reason());
+        writeBytes(json, "hostBytesBefore", image.hostBytesBefore());
+        writeBytes(json, "hostBytesAfter", image.hostBytesAfter());
+        json.writeNumberField("plannedBytes", image.plannedBytes());
+        json.writeNumberField("unreferencedBytes", image.unreferencedBytes());
+        json.writeNumberField("elapsedMillis", image.elapsedMillis());
+        json.writeArrayFieldStart("layers");
+        for (ImageLayer layer : image.layers()) {
+            json.writeStartObject();
+            json.writeStringField("role", layer.role());
+            json.writeStringField("path", layer.path().toString());
+            json.writeStringField("format", layer.format());
+            json.writeNumberField("virtualSize", layer.virtualSize());
+            writeBytes(json, "hostBytes", layer.hostBytes());
+            json.writeEndObject();
+        }
+        json.writeEndArray();
+        json.writeArrayFieldStart("volumes");
+        for (VolumeReport volume : image.volumes()) {
+            writeVolume(volume, json);
+        }
+        json.writeEndArray();
+        writeStrings(json, "remarks", image.remarks());
+        json.writeEndObject();
+    }
+
+    private static void writeVolume(VolumeReport volume, JsonGenerator json) throws IOException {
+        json.writeStartObject();
+        json.writeNumberField("index", volume.index());
+        json.writeNumberField("offset", volume.offset());
+        json.writeNumberField("length", volume.length());
+        json.writeStringField("scheme", volume.scheme());
+        json.writeStringField("type", volume.type());
+        json.writeStringField("label", volume.label());
+        json.writeStringField("status", volume.skipped() ? "skipped" : "reclaimed");
+        json.writeStringField("reason", volume.reason());
+        json.writeNumberField("freeBytes", volume.freeBytes());
+        json.writeNumberField("reclaimableBytes", volume.reclaimableBytes());
+        json.writeNumberField("freeExtents", volume.freeExtents());
+        json.writeArrayFieldStart("notReclaimable");
+        for (VolumeReport.NotReclaimable rest : volume.notReclaimable()) {
+            json.writeStartObject();
+            json.writeNumberField("bytes", rest.bytes());
+            json.writeStringField("why", rest.why());
+            json.writeEndObject();
+        }
+        json.writeEndArray();
+        writeStrings(json, "evidence", volume.evidence());
+        writeStrings(json, "remarks", volume.remarks());
+        json.writeEndObject();
+    }
+
+    private static void writeStrings(JsonGenerator json, String name, List<String> values) throws IOException {
+        json.writeArrayFieldStart(name);
+        for (String value : values) {
+            json.writeString(value);
+        }
+        json.writeEndArray();
+    }
+
+    private static void writeBytes(JsonGenerator json, String name, long bytesOrUnknown) throws IOException {
+        if (bytesOrUnknown < 0) {
+            json.writeNullField(name);
+        } else {
+            json.writeNumberField(name, bytesOrUnknown);
+        }
+    }
+}

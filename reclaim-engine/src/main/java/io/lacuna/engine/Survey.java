@@ -1,0 +1,181 @@
+package io.lacuna.engine;
+
+import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.FileSystem;
+import io.lacuna.blockio.FileSystemProbe;
+import io.lacuna.blockio.FreeSpace;
+import io.lacuna.blockio.UnsafeException;
+import io.lacuna.partition.Partition;
+import io.lacuna.partition.PartitionTable;
+import io.lacuna.partition.VolumeSignature;
+import io.lacuna.partition.VolumeSignatures;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Finds the volumes of a disk and reads the free space of each. Decides what must be left alone: a volume in doubt is
+ * refused with its reason, and a sign of saved memory refuses them all.
+ */
+final class Survey {
+
+    private final BlockSource disk;
+    private final PartitionTable table;
+    private final Set<ReclaimOptions.Include> includes;
+    private final List<SurveyedVolume> volumes = new ArrayList<>();
+    /** Why nothing on the whole disk may change; null as long as nothing speaks against it. */
+    private String machineDoubt;
+
+    private Survey(BlockSource disk, PartitionTable table, Set<ReclaimOptions.Include> includes) {
+        this.disk = disk;
+        this.table = table;
+        this.includes = includes;
+    }
+
+    /**
+     * @param volumes in the order of the table; with the doubt of the whole machine worked in
+     * @param remarks about the partition table
+     */
+    record Result(List<SurveyedVolume> volumes, List<String> remarks) {
+    }
+
+    /**
+     * @throws DiskFormatException if no partition table can be trusted
+     * @throws IOException if the disk cannot be read
+     */
+    static Result of(BlockSource disk, Set<ReclaimOptions.Include> includes) throws IOException {
+        Survey survey = new Survey(disk, PartitionTable.read(disk), includes);
+        survey.run();
+        return new Result(survey.volumes, survey.table.remarks());
+    }
+
+    private void run() throws IOException {
+        String diskDoubt = foreignSignatureOutsidePartitions();
+        for (Partition partition : table.partitions()) {
+            volumes.add(survey(partition));
+        }
+        if (includes.contains(ReclaimOptions.Include.GAPS)) {
+            addGaps();
+        }
+        String doubt = machineDoubt != null ? machineDoubt : diskDoubt;
+        if (doubt != null) {
+            volumes.replaceAll(volume -> volume.refused(doubt));
+        }
+    }
+
+    /** A disk that is as a whole a member of a RAID carries the set's metadata outside of its partitions. */
+    private String foreignSignatureOutsidePartitions() throws IOException {
+        if (table.scheme().equals("none")) {
+            return null;
+        }
+        for (FileSystemProbe probe : FileSystems.probes()) {
+            Optional<String> type = probe.recognise(disk);
+            if (type.isPresent() && table.partitions().stream().noneMatch(partition -> partition.offset() == 0)) {
+                return "the disk has a partition table and the signature of " + type.get() + " as a whole disk would have: one of "
+                        + "them must be stale; wipe the stale one in the guest (wipefs)";
+            }
+        }
+        for (VolumeSignature signature : VolumeSignatures.scan(disk)) {
+            boolean inside = false;
+            for (Partition partition : table.partitions()) {
+                inside |= signature.offset() >= partition.offset()
+                        && signature.offset() - partition.offset() < partition.length();
+            }
+            if (!inside) {
+                return "the disk has a partition table and, outside of all partitions, the signature of "
+                        + signature.description() + ": its partitions may not be what they seem";
+            }
+        }
+        return null;
+    }
+
+    private SurveyedVolume survey(Partition partition) throws IOException {
+        if (partition.refusal().isPresent()) {
+            return skipped(partition, partition.typeName(), partition.refusal().get());
+        }
+        BlockSource volume = disk.window(partition.offset(), partition.length());
+        List<VolumeSignature> signatures = VolumeSignatures.scan(volume);
+        List<FileSystemProbe> probes = new ArrayList<>();
+        List<String> names = new ArrayList<>();
+        for (FileSystemProbe probe : FileSystems.probes()) {
+            Optional<String> type = probe.recognise(volume);
+            if (type.isPresent()) {
+                probes.add(probe);
+                names.add(type.get());
+            }
+        }
+        for (VolumeSignature signature : signatures) {
+            names.add(signature.name());
+            if (signature.kind() == VolumeSignature.Kind.SAVED_MEMORY) {
+                machineDoubt = "a volume of this disk holds the saved memory of a hibernated guest (" + signature.description()
+                        + "): start the guest and shut it down fully, then try again";
+            }
+        }
+        if (names.isEmpty()) {
+            return skipped(partition, "unknown", "no known signature of a file system: what it holds cannot be told");
+        }
+        if (names.size() > 1) {
+            return skipped(partition, names.get(0), "the signatures of " + String.join(" and ", names)
+                    + " stand on one volume, and one of them must be stale; wipe the stale one in the guest (wipefs)");
+        }
+        if (probes.isEmpty()) {
+            return surveyForeign(partition, signatures.get(0));
+        }
+        return surveyFileSystem(partition, probes.get(0), names.get(0), volume);
+    }
+
+    private SurveyedVolume surveyForeign(Partition partition, VolumeSignature signature) {
+        if (signature.kind() == VolumeSignature.Kind.SWAP && includes.contains(ReclaimOptions.Include.SWAP)
+                && partition.length() > signature.headerLength()) {
+            ExtentSet free = ExtentSet.ofRange(partition.offset() + signature.headerLength(),
+                    partition.length() - signature.headerLength());
+            return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
+                    signature.name(), "", free, null, List.of("swap area without a saved memory image"), List.of());
+        }
+        return skipped(partition, signature.name(), signature.kind() == VolumeSignature.Kind.SWAP
+                ? "swap area: left alone unless --include swap is given"
+                : signature.description() + ": recognised, but its free space cannot be read");
+    }
+
+    private SurveyedVolume surveyFileSystem(Partition partition, FileSystemProbe probe, String type, BlockSource volume)
+            throws IOException {
+        try {
+            FileSystem fileSystem = probe.open(volume);
+            FreeSpace space = fileSystem.freeSpace();
+            Extent ownRange = new Extent(0, Math.max(1, Math.min(fileSystem.length(), volume.size())));
+            if (fileSystem.length() > volume.size() || !space.free().minus(ExtentSet.of(ownRange)).isEmpty()) {
+                return skipped(partition, fileSystem.type(), "its free space reaches past its own end (" + fileSystem.length()
+                        + " of " + volume.size() + " bytes)");
+            }
+            return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
+                    fileSystem.type(), fileSystem.label(), space.free().shift(partition.offset()), null, space.evidence(),
+                    space.remarks());
+        } catch (UnsafeException e) {
+            if (e.scope() == UnsafeException.Scope.MACHINE) {
+                machineDoubt = e.reason();
+            }
+            return skipped(partition, type, e.reason());
+        } catch (DiskFormatException e) {
+            return skipped(partition, type, e.reason());
+        }
+    }
+
+    private SurveyedVolume skipped(Partition partition, String type, String reason) {
+        return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(), type, "",
+                ExtentSet.EMPTY, reason, List.of(), List.of());
+    }
+
+    private void addGaps() {
+        ExtentSet gaps = table.gaps();
+        if (!gaps.isEmpty()) {
+            long start = gaps.start(0);
+            volumes.add(new SurveyedVolume(0, start, gaps.end(gaps.count() - 1) - start, table.scheme(), "gaps", "", gaps,
+                    null, List.of("between partitions"), List.of()));
+        }
+    }
+}

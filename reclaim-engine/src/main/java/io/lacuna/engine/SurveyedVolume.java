@@ -1,0 +1,29 @@
+package io.lacuna.engine;
+
+import io.lacuna.blockio.ExtentSet;
+import java.util.List;
+
+/**
+ * What the survey found on one volume.
+ *
+ * @param index number on the disk, from 1; 0 for a disk without a table or for space between partitions
+ * @param offset first byte on the virtual disk
+ * @param length bytes
+ * @param scheme "gpt", "mbr" or "none"
+ * @param type the file system, or what is there instead
+ * @param label its name; empty if none
+ * @param free free bytes of the virtual disk (not of the volume); empty if skipped
+ * @param refusal why it must be left alone; null if its free space is believed
+ */
+record SurveyedVolume(int index, long offset, long length, String scheme, String type, String label, ExtentSet free,
+        String refusal, List<String> evidence, List<String> remarks) {
+
+    SurveyedVolume {
+        evidence = List.copyOf(evidence);
+        remarks = List.copyOf(remarks);
+    }
+
+    SurveyedVolume refused(String reason) {
+        return new SurveyedVolume(index, offset, length, scheme, type, label, ExtentSet.EMPTY, reason, List.of(), remarks);
+    }
+}
