@@ -90,6 +90,9 @@ public final class ReclaimSession implements Closeable {
 
     private Deallocation deallocation(ExtentSet free) throws IOException {
         boolean repair = marker != null && marker.stands();
+        if (repair) {
+            remarks.add("an earlier run on this image was cut; this one finishes it and takes back what leaked");
+        }
         DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
                 options.minExtent(), repair);
         if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {

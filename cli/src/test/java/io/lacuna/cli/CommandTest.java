@@ -1,0 +1,185 @@
+package io.lacuna.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.fixtures.GuestVolume;
+import io.lacuna.fixtures.Tools;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class CommandTest {
+
+    @TempDir
+    static Path shared;
+
+    private static Path volume;
+
+    @TempDir
+    Path directory;
+
+    private String out;
+    private String err;
+
+    @BeforeAll
+    static void makeVolume() throws IOException {
+        volume = GuestVolume.ext(shared, "volume", 16 << 20, "-t ext4").file();
+    }
+
+    private int lacuna(String... arguments) {
+        ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
+        ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
+        PrintStream outStream = new PrintStream(outBytes, true, StandardCharsets.UTF_8);
+        PrintStream errStream = new PrintStream(errBytes, true, StandardCharsets.UTF_8);
+        int status = Main.run(arguments, outStream, errStream, new Terminal(errStream, false));
+        outStream.flush();
+        errStream.flush();
+        out = outBytes.toString(StandardCharsets.UTF_8);
+        err = errBytes.toString(StandardCharsets.UTF_8);
+        return status;
+    }
+
+    private String image(String name) {
+        Path image = directory.resolve(name);
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; sync \"$2\"", volume, image);
+        return image.toString();
+    }
+
+    private String jq(String filter) throws IOException {
+        Tools.require("jq");
+        return Tools.okWithInput(out, "jq", "-r", filter).strip();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--version", "-V"})
+    void version(String option) {
+        assertEquals(0, lacuna(option));
+        assertTrue(out.matches("lacuna \\d+\\.\\d+\\.\\d+\\s*"), out);
+    }
+
+    @Test
+    void helpHasExamplesForEveryCommand() {
+        assertEquals(0, lacuna("--help"));
+        assertTrue(out.contains("inspect") && out.contains("reclaim") && out.contains("First steps"), out);
+        for (String command : new String[] {"inspect", "reclaim"}) {
+            assertEquals(0, lacuna(command, "--help"));
+            assertTrue(out.contains("Examples:") && out.contains("Exit status"), out);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "reclaim", "frobnicate x", "reclaim --mode zap x", "reclaim --granularity 100 x",
+        "reclaim --min-extent much x", "reclaim --jobs 0 x", "reclaim --include everything x", "reclaim --frob x", "inspect --dry-run x",
+        "reclaim --format x86 y"})
+    void wrongUsageIsStatus2AndSaysWhy(String arguments) {
+        assertEquals(2, lacuna(arguments.isEmpty() ? new String[0] : arguments.split(" ")));
+        assertTrue(err.contains("lacuna") && out.isEmpty(), out + err);
+    }
+
+    @Test
+    void reclaimInWords() {
+        String image = image("vm.raw");
+        assertEquals(0, lacuna("reclaim", image));
+        assertTrue(out.contains("reclaimed ") && out.contains("(ext4)"), out);
+        assertEquals("", err);
+        assertEquals(0, lacuna("reclaim", image));
+        assertTrue(out.contains("nothing to reclaim"), out);
+    }
+
+    @Test
+    void jsonHasTheDocumentedFields() throws IOException {
+        assertEquals(0, lacuna("reclaim", "--dry-run", "--json", image("vm.raw")));
+        assertEquals("lacuna.report/1 true", jq("\"\\(.schema) \\(.dryRun)\""));
+        assertEquals("dryRun images schema tool", jq("keys | join(\" \")"));
+        for (String field : "path format virtualSize verdict reason hostBytesBefore hostBytesAfter plannedBytes elapsedMillis volumes"
+                .split(" ")) {
+            assertEquals("true", jq(".images[0] | has(\"" + field + "\")"), field);
+        }
+        for (String field : ("index offset length scheme type status reason freeBytes reclaimableBytes freeExtents "
+                + "notReclaimable").split(" ")) {
+            assertEquals("true", jq(".images[0].volumes[0] | has(\"" + field + "\")"), field);
+        }
+        assertEquals("raw reclaimed none ext4", jq(".images[0] | \"\\(.format) \\(.verdict) \\(.volumes[0].scheme) \\(.volumes[0].type)\""));
+        assertEquals("true", jq(".images[0].volumes[0] | .freeBytes == .reclaimableBytes + ([.notReclaimable[].bytes] | add // 0)"));
+        String planned = jq(".images[0].plannedBytes");
+        assertEquals(0, lacuna("reclaim", "--json", directory.resolve("vm.raw").toString()));
+        assertEquals(planned, jq(".images[0].plannedBytes"));
+    }
+
+    @Test
+    void reportFileHoldsTheSameDocument() throws IOException {
+        Path report = directory.resolve("report.json");
+        assertEquals(0, lacuna("reclaim", "--json", "--report", report.toString(), image("vm.raw")));
+        assertEquals(out, Files.readString(report));
+    }
+
+    @Test
+    void unwritableReportEndsTheRunBeforeAnyChange() throws IOException {
+        String image = image("vm.raw");
+        String blocks = Tools.ok("stat", "-c", "%b %y", image);
+        assertEquals(1, lacuna("reclaim", "--report", "/proc/none/report.json", image));
+        assertTrue(err.contains("report"), err);
+        assertEquals(blocks, Tools.ok("stat", "-c", "%b %y", image));
+    }
+
+    @Test
+    void oneFailureNeverStopsTheRestAndTheWorstStatusCounts() throws IOException {
+        Path junk = directory.resolve("junk.raw");
+        Files.write(junk, new byte[1 << 20]);
+        Path missing = directory.resolve("missing.raw");
+        String good = image("good.raw");
+        assertEquals(3, lacuna("reclaim", junk.toString(), good));
+        assertTrue(out.contains("refused, nothing changed") && out.contains("reclaimed "), out);
+        assertEquals(1, lacuna("reclaim", missing.toString(), junk.toString(), image("other.raw")));
+        assertTrue(out.contains("no such file") && out.contains("1 refused, 1 failed"), out);
+    }
+
+    @Test
+    void directoryStandsForTheImagesInIt() throws IOException {
+        image("a.raw");
+        Files.createDirectory(directory.resolve("sub"));
+        Tools.shell("qemu-img convert -O qcow2 \"$1\" \"$2\"", volume, directory.resolve("sub/overlay.snap1"));
+        Files.writeString(directory.resolve("notes.txt"), "no image");
+        assertEquals(0, lacuna("reclaim", "--dry-run", "--json", directory.toString()));
+        assertEquals("raw qcow2", jq("[.images[].format] | join(\" \")"));
+    }
+
+    @Test
+    void inspectShowsATableAndLeavesTheImageAlone() throws IOException {
+        String image = image("vm.raw");
+        String times = Tools.ok("stat", "-c", "%x %y %z %b", image);
+        assertEquals(0, lacuna("inspect", image));
+        assertTrue(out.contains("reclaimable") && out.contains("ext4") && out.contains("would reclaim"), out);
+        assertEquals(times, Tools.ok("stat", "-c", "%x %y %z %b", image));
+    }
+
+    @Test
+    void granularityAndMinimumExtentLeaveMore() throws IOException {
+        String image = image("vm.raw");
+        lacuna("reclaim", "--dry-run", "--json", image);
+        long all = Long.parseLong(jq(".images[0].plannedBytes"));
+        lacuna("reclaim", "--dry-run", "--json", "--granularity", "1MiB", image);
+        long coarse = Long.parseLong(jq(".images[0].plannedBytes"));
+        lacuna("reclaim", "--dry-run", "--json", "--min-extent", "2MiB", image);
+        long few = Long.parseLong(jq(".images[0].plannedBytes"));
+        assertTrue(coarse < all && few < all && coarse > 0 && few > 0, all + " " + coarse + " " + few);
+    }
+
+    @Test
+    void anOpenedTerminalSeesNoControlCharactersOfAGuest() {
+        String image = image("vm.raw");
+        Tools.ok("tune2fs", "-L", "a\u001b[2Jb", image);
+        assertEquals(0, lacuna("inspect", image));
+        assertFalse(out.contains("\u001b"), out);
+    }
+}
