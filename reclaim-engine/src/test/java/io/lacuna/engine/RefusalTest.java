@@ -1,0 +1,293 @@
+package io.lacuna.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.UnsafeException;
+import io.lacuna.fixtures.GuestDisk;
+import io.lacuna.fixtures.GuestVolume;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Disks that must not be touched, in whole or in part. */
+class RefusalTest {
+
+    private static final long MIB = 1 << 20;
+
+    @TempDir
+    static Path shared;
+
+    private static GuestVolume ext;
+
+    @TempDir
+    Path directory;
+
+    @BeforeAll
+    static void makeVolume() throws IOException {
+        ext = GuestVolume.ext(shared, "ext", 16 * MIB, "-t ext4");
+    }
+
+    private GuestVolume copyOf(String name) {
+        Path copy = directory.resolve(name);
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"", ext.file(), copy);
+        return new GuestVolume(copy, false);
+    }
+
+    private GuestVolume foreign(String name, long size, String make) {
+        Path file = directory.resolve(name);
+        Tools.shell("head -c $2 /dev/urandom > \"$1\"; " + make, file, size);
+        return new GuestVolume(file, false);
+    }
+
+    private static ImageReport run(Path image) {
+        return ReclaimRun.run(image, ReclaimOptions.builder().build());
+    }
+
+    private static void assertRefused(Path image, String reason) {
+        Tools.shell("sync \"$1\"", image);
+        String state = Tools.shell("stat -c '%b %s %y %z' \"$1\"; sha256sum < \"$1\"", image);
+        for (ReclaimOptions.Purpose purpose : List.of(ReclaimOptions.Purpose.DRY_RUN, ReclaimOptions.Purpose.RECLAIM)) {
+            ImageReport report = ReclaimRun.run(image, ReclaimOptions.builder().purpose(purpose).build());
+            assertEquals(ImageReport.Verdict.REFUSED, report.verdict(), purpose + " " + report);
+            assertTrue(report.reason().contains(reason), report.reason());
+            assertEquals(0, report.plannedBytes());
+        }
+        assertEquals(state, Tools.shell("stat -c '%b %s %y %z' \"$1\"; sha256sum < \"$1\"", image));
+    }
+
+    @Test
+    void unknownContent() {
+        assertRefused(foreign("junk", 4 * MIB, "true").file(), "no known signature");
+    }
+
+    @Test
+    void staleSecondSignatureOnAVolume() {
+        GuestVolume volume = copyOf("two");
+        Tools.shell("printf XFSB | dd of=\"$1\" conv=notrunc status=none", volume.file());
+        assertRefused(volume.file(), "xfs");
+    }
+
+    @Test
+    void suspendedGuestInSwapPutsEveryVolumeInDoubt() throws IOException {
+        GuestVolume swap = foreign("swap", 4 * MIB, "mkswap \"$1\" > /dev/null; "
+                + "printf S1SUSPEND | dd of=\"$1\" bs=1 seek=4086 conv=notrunc status=none");
+        assertRefused(GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap).file(), "hibernated");
+    }
+
+    @Test
+    void raidOfTheWholeDiskPutsItsPartitionsInDoubt() throws IOException {
+        Tools.require("mdadm");
+        Tools.requireLoopDevices();
+        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "mbr", 512, copyOf("a")).file();
+        Path raid = directory.resolve("raid");
+        // The superblock alone: 1.0 lies 8 KiB before the end, rounded down to 4 KiB.
+        Tools.shell("size=$(stat -c %s \"$1\"); truncate -s $size \"$2\"; loop=$(losetup -f --show \"$2\"); trap 'losetup -d $loop' EXIT\n"
+                + "mdadm --create /dev/md/lacuna-test --run --force --level=1 --metadata=1.0 --raid-devices=2 $loop missing > /dev/null 2>&1 || true\n"
+                + "mdadm --stop /dev/md/lacuna-test > /dev/null 2>&1 || true; sync\n"
+                + "dd if=\"$2\" of=\"$1\" bs=4096 skip=$((size / 4096 - 4)) seek=$((size / 4096 - 4)) conv=notrunc status=none", disk, raid);
+        org.junit.jupiter.api.Assumptions.assumeTrue(Tools.run("blkid", "-p", "-o", "export", disk.toString()).output()
+                .contains("raid"), "no RAID superblock could be made here");
+        assertRefused(disk, "RAID");
+    }
+
+    @Test
+    void volumeInDoubtIsSkippedAndTheOtherOneReclaimed() throws IOException {
+        GuestVolume dirty = copyOf("dirty");
+        Tools.ok("debugfs", "-w", "-R", "set_super_value state 0", dirty.file().toString());
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("clean"), dirty);
+        Path image = directory.resolve("image.raw");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"", disk.file(), image);
+        ImageReport report = run(image);
+        assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict());
+        assertEquals(List.of(false, true), report.volumes().stream().map(VolumeReport::skipped).toList());
+        ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0));
+        assertEquals(List.of(), disk.differences(image, free, free.inwardTo(4096)));
+    }
+
+    @Test
+    void swapAndGapsGoOnlyWhenAskedFor() throws IOException {
+        GuestVolume swap = foreign("swap", 4 * MIB + 512 * 1024, "mkswap -L keepme \"$1\" > /dev/null");
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap, copyOf("b"));
+        long gap = disk.offsets().get(1) + swap.file().toFile().length();
+        Tools.shell("dd if=/dev/urandom of=\"$1\" bs=4096 seek=$2 count=$3 conv=notrunc status=none", disk.file(), gap / 4096,
+                (disk.offsets().get(2) - gap) / 4096);
+        ExtentSet rest = ExtentSet.builder().add(disk.offsets().get(1) + 4096, swap.file().toFile().length() - 4096).build()
+                .union(ExtentSet.ofRange(gap, disk.offsets().get(2) - gap));
+        ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0))
+                .union(disk.volumes().get(2).free().shift(disk.offsets().get(2)));
+        for (boolean asked : new boolean[] {false, true}) {
+            Path image = directory.resolve("image.raw");
+            Tools.shell("cp --sparse=always \"$1\" \"$2\"", disk.file(), image);
+            Set<ReclaimOptions.Include> includes = asked ? Set.of(ReclaimOptions.Include.values()) : Set.of();
+            ImageReport report = ReclaimRun.run(image, ReclaimOptions.builder().includes(includes).build());
+            assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
+            ExtentSet allowed = asked ? free.union(rest) : free;
+            assertEquals(List.of(), disk.differences(image, allowed, allowed.inwardTo(4096)), report.toString());
+            assertTrue(Tools.ok("sfdisk", "-d", image.toString()).contains("start=        2048"));
+        }
+    }
+
+    @Test
+    void planOfAnEarlierSessionHoldsOnlyForTheUnchangedFile() throws IOException {
+        Path image = copyOf("vm.raw").file();
+        Tools.shell("sync \"$1\"", image);
+        ReclaimOptions options = ReclaimOptions.builder().build();
+        ReclaimPlan plan;
+        try (ReclaimSession session = Reclaimer.open(image, options)) {
+            plan = session.plan();
+        }
+        Tools.shell("sleep 0.05; printf x | dd of=\"$1\" conv=notrunc status=none", image);
+        try (ReclaimSession session = Reclaimer.open(image, options)) {
+            UnsafeException refusal = assertThrows(UnsafeException.class, () -> session.apply(plan, Progress.NONE));
+            assertTrue(refusal.getMessage().contains("plan again"), refusal.getMessage());
+            assertEquals(ImageReport.Verdict.RECLAIMED, session.apply(session.plan(), Progress.NONE).verdict());
+        }
+    }
+
+    @Test
+    void planOfAnEarlierSessionIsGoodForTheUnchangedFile() throws IOException {
+        Path image = copyOf("vm.raw").file();
+        Tools.shell("sync \"$1\"", image);
+        ReclaimOptions options = ReclaimOptions.builder().build();
+        ReclaimPlan plan;
+        try (ReclaimSession session = Reclaimer.open(image, options)) {
+            plan = session.plan();
+        }
+        try (ReclaimSession session = Reclaimer.open(image, options)) {
+            assertEquals(ImageReport.Verdict.RECLAIMED, session.apply(plan, Progress.NONE).verdict());
+        }
+    }
+
+    @Test
+    void blockDeviceIsTrimmedAndItsPlanIsNeverKept() throws IOException {
+        Tools.requireLoopDevices();
+        GuestVolume volume = copyOf("vm.raw");
+        String loop = Tools.ok("losetup", "-f", "--show", volume.file().toString()).strip();
+        try {
+            ReclaimOptions options = ReclaimOptions.builder().format("raw").build();
+            ReclaimPlan plan;
+            try (ReclaimSession session = Reclaimer.open(Path.of(loop), options)) {
+                plan = session.plan();
+            }
+            try (ReclaimSession session = Reclaimer.open(Path.of(loop), options)) {
+                assertThrows(UnsafeException.class, () -> session.apply(plan, Progress.NONE));
+            }
+            for (int i = 0; i < 2; i++) {
+                ImageReport report = ReclaimRun.run(Path.of(loop), options);
+                assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
+                assertTrue(report.remarks().stream().anyMatch(remark -> remark.contains("again")), report.remarks().toString());
+            }
+        } finally {
+            Tools.ok("losetup", "-d", loop);
+        }
+        GuestDisk disk = new GuestDisk(ext.file(), List.of(ext), List.of(0L));
+        assertEquals(List.of(), disk.differences(volume.file(), ext.free(), ext.free().inwardTo(4096)));
+        volume.check();
+    }
+
+    @Test
+    void mountedDeviceIsRefused() throws IOException {
+        Tools.requireLoopDevices();
+        Path image = copyOf("vm.raw").file();
+        Path mountPoint = Files.createDirectory(directory.resolve("mnt"));
+        String loop = Tools.ok("losetup", "-f", "--show", image.toString()).strip();
+        try {
+            Tools.ok("mount", loop, mountPoint.toString());
+            try {
+                ImageReport report = ReclaimRun.run(Path.of(loop), ReclaimOptions.builder().format("raw").build());
+                assertEquals(ImageReport.Verdict.REFUSED, report.verdict(), report.toString());
+                assertEquals(ImageReport.Verdict.REFUSED, run(image).verdict(), "the file behind the mounted loop device");
+            } finally {
+                Tools.ok("umount", mountPoint.toString());
+            }
+        } finally {
+            Tools.ok("losetup", "-d", loop);
+        }
+    }
+
+    @Test
+    void imageThatQemuHasOpenIsRefusedAndTheLockNamed() throws Exception {
+        Tools.require("qemu-nbd", "qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
+        for (String mode : List.of("--discard=unmap", "-r")) {
+            Path pid = directory.resolve("nbd.pid");
+            Tools.ok("qemu-nbd", "--fork", "--persistent", mode, "-k", directory.resolve("nbd.sock").toString(), "--pid-file",
+                    pid.toString(), "-f", "qcow2", image.toString());
+            try {
+                String before = Tools.ok("sha256sum", image.toString());
+                ImageReport report = run(image);
+                assertEquals(ImageReport.Verdict.REFUSED, report.verdict(), mode + " " + report);
+                assertTrue(report.reason().contains("lock") && report.reason().contains("qemu-nbd"), report.reason());
+                assertEquals(before, Tools.ok("sha256sum", image.toString()));
+            } finally {
+                Tools.shell("kill $(cat \"$1\"); while kill -0 $(cat \"$1\") 2> /dev/null; do sleep 0.05; done", pid);
+            }
+        }
+        assertEquals(ImageReport.Verdict.RECLAIMED, run(image).verdict());
+    }
+
+    @Test
+    void qemuCannotWriteWhileASessionIsOpen() throws IOException {
+        Tools.require("qemu-io", "qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
+        try (ReclaimSession session = Reclaimer.open(image, ReclaimOptions.builder().build())) {
+            session.plan();
+            assertTrue(Tools.run("qemu-io", "-c", "write 0 4k", image.toString()).output().contains("lock"));
+        }
+        Tools.ok("qemu-io", "-c", "read 0 4k", image.toString());
+    }
+
+    @Test
+    void formatGivenByTheCallerOverridesASignatureThatAGuestWrote() throws IOException {
+        GuestVolume volume = copyOf("vm.raw");
+        // The boot sector of an ext volume is the guest's to write.
+        Tools.shell("qemu-img create -q -f qcow2 -b /etc/passwd -F raw \"$2\" 16M; dd if=\"$2\" of=\"$1\" bs=512 count=1 conv=notrunc status=none",
+                volume.file(), directory.resolve("evil.qcow2"));
+        Path pristine = directory.resolve("pristine.raw");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"", volume.file(), pristine);
+        assertEquals(ImageReport.Verdict.REFUSED, run(volume.file()).verdict());
+        ImageReport report = ReclaimRun.run(volume.file(), ReclaimOptions.builder().format("raw").build());
+        assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
+        assertEquals("fixed", report.formatSource());
+        GuestDisk disk = new GuestDisk(pristine, List.of(ext), List.of(0L));
+        assertEquals(List.of(), disk.differences(volume.file(), ext.free(), ext.free().inwardTo(4096)));
+    }
+
+    @Test
+    void savedMemoryBesideTheImage() throws IOException {
+        Path image = copyOf("vm.raw").file();
+        Files.write(directory.resolve("vm.vmem"), new byte[4096]);
+        assertRefused(image, "vm.vmem");
+    }
+
+    @Test
+    void hostThatCannotPunchHoles() throws IOException {
+        Tools.requireLoopDevices();
+        Tools.require("mkfs.vfat");
+        Path mountPoint = Files.createDirectory(directory.resolve("mnt"));
+        Path host = directory.resolve("host.vfat");
+        Tools.shell("truncate -s 64M \"$1\"; mkfs.vfat \"$1\" > /dev/null; mount -o loop \"$1\" \"$2\"", host, mountPoint);
+        try {
+            Path image = mountPoint.resolve("vm.raw");
+            Files.copy(ext.file(), image);
+            ImageReport report = run(image);
+            assertEquals(ImageReport.Verdict.REFUSED, report.verdict(), report.toString());
+            assertTrue(report.reason().contains("punch"), report.reason());
+            Tools.ok("cmp", ext.file().toString(), image.toString());
+        } finally {
+            Tools.ok("umount", mountPoint.toString());
+        }
+    }
+}
