@@ -32,6 +32,45 @@ public final class Crc32c {
         return update(seed, ByteBuffer.wrap(bytes, offset, length));
     }
 
+    /**
+     * For many pieces of one length with one seed: what the seed adds depends on nothing else, so it is worked out once.
+     * Not for several threads at once.
+     */
+    public static final class OfLength {
+        private final CRC32C standard = new CRC32C();
+        private final int ofSeed;
+        private final int length;
+
+        /**
+         * @param seed the register before the first byte of every piece
+         * @param length bytes of every piece, 0 or more
+         */
+        public OfLength(int seed, int length) {
+            this.ofSeed = overZeros(~seed, length);
+            this.length = length;
+        }
+
+        /**
+         * @param buffer the bytes from its position on, at least as many as a piece has; it is not changed
+         * @return the register behind the last byte
+         */
+        public int of(ByteBuffer buffer) {
+            int position = buffer.position();
+            int limit = buffer.limit();
+            standard.reset();
+            standard.update(buffer.limit(position + length));
+            buffer.limit(limit).position(position);
+            return ~(int) standard.getValue() ^ ofSeed;
+        }
+
+        /** @param bytes the piece begins at the first of them */
+        public int of(byte[] bytes) {
+            standard.reset();
+            standard.update(bytes, 0, length);
+            return ~(int) standard.getValue() ^ ofSeed;
+        }
+    }
+
     /** @return the common, inverted CRC-32C (seed ~0, final inversion), as VHDX and other formats store it */
     public static int of(ByteBuffer buffer) {
         CRC32C standard = new CRC32C();

@@ -40,4 +40,24 @@ class Crc32cTest {
             }
         }
     }
+
+    @Test
+    void manyPiecesOfOneLengthMatchTheDefinition() {
+        Random random = new Random(8);
+        byte[] bytes = new byte[5000];
+        for (int length : new int[] {0, 1, 68, 4096}) {
+            for (int seed : new int[] {0, ~0, random.nextInt()}) {
+                Crc32c.OfLength crc = new Crc32c.OfLength(seed, length);
+                for (int piece = 0; piece < 3; piece++) {
+                    random.nextBytes(bytes);
+                    int expected = bitwise(seed, bytes, 0, length);
+                    assertEquals(expected, crc.of(bytes));
+                    ByteBuffer direct = ByteBuffer.allocateDirect(bytes.length + 3).put(3, bytes).position(3);
+                    assertEquals(expected, crc.of(direct), "seed " + seed + ", length " + length);
+                    assertEquals(3, direct.position());
+                    assertEquals(bytes.length + 3, direct.limit());
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,41 @@
+package io.lacuna.fs.ext;
+
+import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.FileSystem;
+import io.lacuna.blockio.FreeSpace;
+import java.io.IOException;
+
+/**
+ * An ext file system that was cleanly left.
+ *
+ * @param volume the bytes it lies on
+ * @param superblock its superblock
+ * @param journal its journal, which has nothing to replay; null without one
+ */
+record ExtFileSystem(BlockSource volume, Superblock superblock, Journal journal) implements FileSystem {
+
+    @Override
+    public String type() {
+        return superblock.features().type();
+    }
+
+    @Override
+    public String label() {
+        return superblock.label();
+    }
+
+    @Override
+    public long clusterSize() {
+        return superblock.clusterSize();
+    }
+
+    @Override
+    public long length() {
+        return superblock.length();
+    }
+
+    @Override
+    public FreeSpace freeSpace() throws IOException {
+        return new FreeSpaceReader(volume, superblock, journal).read();
+    }
+}

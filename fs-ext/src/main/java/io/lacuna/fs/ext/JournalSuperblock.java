@@ -1,0 +1,126 @@
+package io.lacuna.fs.ext;
+
+import io.lacuna.blockio.Bytes;
+import io.lacuna.blockio.Crc32c;
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.UnsafeException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/**
+ * The superblock of a JBD2 journal: 1024 bytes at the start of the journal's first block, big-endian, alone in ext. Source:
+ * kernel documentation {@code filesystems/ext4/journal}.
+ *
+ * @param version 1 or 2; version 1 has no features
+ * @param blockSize bytes
+ * @param maxLength blocks of the journal, this one included
+ * @param first block of the journal that the log begins at
+ * @param sequence number of the first transaction in the log
+ * @param start block of the journal with that transaction; 0 if the log is empty
+ * @param errno error that stopped the journal; 0 if none
+ * @param incompat JBD2 incompatible features
+ * @param fastCommitBlocks blocks at the end of the journal for fast commits; 0 without the feature
+ * @param uuid s_uuid
+ */
+record JournalSuperblock(int version, int blockSize, long maxLength, long first, long sequence, long start, int errno,
+        int incompat, long fastCommitBlocks, Superblock.Uuid uuid) {
+
+    static final int SIZE = 1024;
+    static final int MAGIC = 0xC03B_3998;
+
+    static final int REVOKE = 0x01;
+    static final int SIXTY_FOUR_BIT = 0x02;
+    static final int ASYNC_COMMIT = 0x04;
+    static final int CSUM_V2 = 0x08;
+    static final int CSUM_V3 = 0x10;
+    static final int FAST_COMMIT = 0x20;
+    private static final int KNOWN_INCOMPAT = 0x3F;
+
+    private static final int CRC32C = 4;
+    private static final int CHECKSUM_AT = 0xFC;
+    /** What a journal has for fast commits where s_num_fc_blks is 0. */
+    private static final int DEFAULT_FAST_COMMIT_BLOCKS = 256;
+
+    /**
+     * @param b big-endian, at least the 1024 bytes
+     * @param blockSize bytes of the file system's blocks, which the journal's must equal
+     * @param available blocks that the journal's inode has
+     * @throws DiskFormatException if it is none, or none that fits
+     */
+    static JournalSuperblock parse(Bytes b, int blockSize, long available) throws DiskFormatException {
+        if (b.s32(0x00) != MAGIC) {
+            throw b.corrupt("ext journal superblock: magic (run e2fsck -f in the guest)", 0x00, Superblock.hex(MAGIC),
+                    Superblock.hex(b.s32(0x00)));
+        }
+        int blockType = b.s32(0x04);
+        if (blockType != 3 && blockType != 4) {
+            throw b.unsupported("ext journal superblock: block type", 0x04, "3 or 4", blockType);
+        }
+        int version = blockType - 2;
+        int incompat = version == 1 ? 0 : b.s32(0x28);
+        if ((incompat & ~KNOWN_INCOMPAT) != 0) {
+            throw b.unsupported("ext journal superblock: incompatible features", 0x28, "none but "
+                    + Superblock.hex(KNOWN_INCOMPAT), Superblock.hex(incompat));
+        }
+        if (version == 2 && b.s32(0x2C) != 0) {
+            throw b.unsupported("ext journal superblock: read-only compatible features", 0x2C, "none",
+                    Superblock.hex(b.s32(0x2C)));
+        }
+        verifyChecksum(b, incompat);
+        if (b.u32(0x0C) != blockSize) {
+            throw b.corrupt("ext journal superblock: block size", 0x0C, "that of the file system, " + blockSize, b.u32(0x0C));
+        }
+        long maxLength = b.u32(0x10);
+        if (maxLength < 2 || maxLength > available) {
+            throw b.corrupt("ext journal superblock: length", 0x10, "2 to " + available + " blocks", maxLength);
+        }
+        long fastCommits = (incompat & FAST_COMMIT) == 0 ? 0 : b.u32(0x54) == 0 ? DEFAULT_FAST_COMMIT_BLOCKS : b.u32(0x54);
+        long logEnd = maxLength - fastCommits;
+        long first = b.u32(0x14);
+        if (first < 1 || first >= logEnd) {
+            throw b.corrupt("ext journal superblock: first block of the log", 0x14, "1 to " + (logEnd - 1), first);
+        }
+        long start = b.u32(0x1C);
+        if (start != 0 && (start < first || start >= logEnd)) {
+            throw b.corrupt("ext journal superblock: start of the log", 0x1C, "0, or " + first + " to " + (logEnd - 1), start);
+        }
+        return new JournalSuperblock(version, blockSize, maxLength, first, b.u32(0x18), start, b.s32(0x20), incompat,
+                fastCommits, new Superblock.Uuid(b.s64(0x30), b.s64(0x38)));
+    }
+
+    private static void verifyChecksum(Bytes b, int incompat) throws DiskFormatException {
+        if ((incompat & (CSUM_V2 | CSUM_V3)) == 0) {
+            return;
+        }
+        if ((incompat & CSUM_V2) != 0 && (incompat & CSUM_V3) != 0) {
+            throw b.corrupt("ext journal superblock: incompatible features", 0x28, "one kind of checksums", "versions 2 and 3");
+        }
+        if (b.u8(0x50) != CRC32C) {
+            throw b.unsupported("ext journal superblock: checksum type", 0x50, "4 (crc32c)", b.u8(0x50));
+        }
+        byte[] text = b.copy(0, SIZE);
+        ByteBuffer.wrap(text).order(ByteOrder.BIG_ENDIAN).putInt(CHECKSUM_AT, 0);
+        int computed = Crc32c.update(~0, text, 0, SIZE);
+        if (computed != b.s32(CHECKSUM_AT)) {
+            throw b.corrupt("ext journal superblock: checksum (run e2fsck -f in the guest)", CHECKSUM_AT,
+                    Superblock.hex(computed), Superblock.hex(b.s32(CHECKSUM_AT)));
+        }
+    }
+
+    /** @return whether nothing is left to be replayed */
+    boolean isEmpty() {
+        return start == 0;
+    }
+
+    /** @throws UnsafeException if a replay of the journal would change the file system, or the journal knows of an error */
+    void requireEmpty() throws UnsafeException {
+        if (errno != 0) {
+            throw new UnsafeException("the file system's journal recorded an error (" + errno
+                    + "): run e2fsck -f in the guest");
+        }
+        if (!isEmpty()) {
+            throw new UnsafeException("the file system's journal has changes that are still to be replayed, although the file "
+                    + "system does not say so: start the guest and shut it down cleanly, or run e2fsck -f in it");
+        }
+    }
+}
