@@ -1,0 +1,123 @@
+package io.lacuna.diskimage;
+
+import io.lacuna.blockio.UnsafeException;
+import io.lacuna.blockio.UnsupportedException;
+import java.io.IOException;
+import java.nio.file.Path;
+
+/**
+ * The one descriptor through which an image is read and written, found in two steps: first the place only (O_PATH), which
+ * touches neither a device nor a FIFO behind it; then, once it is known to be something that can hold an image, the bytes
+ * of that very file. A name that is bent to another file in between changes nothing.
+ *
+ * @param number the descriptor
+ * @param status of the open file
+ * @param realPath where it is, all symbolic links followed
+ * @param size bytes of the file or device
+ */
+record Descriptor(int number, FileStatus status, Path realPath, long size) {
+
+    /** What an opened file is for. */
+    enum Purpose {
+        /** Look at it, beside anybody. */
+        READ,
+        /** Read it while nothing else may change it: a block device must not be mounted or held. */
+        READ_STABLE,
+        /** Read and write, alone. */
+        WRITE
+    }
+
+    /** Says whether a file may be opened at all. */
+    interface Gate {
+        Gate OPEN = (realPath, status) -> { };
+
+        /** @throws IOException if not */
+        void pass(Path realPath, FileStatus status) throws IOException;
+    }
+
+    static Descriptor open(Path path, Purpose purpose, Gate gate) throws IOException {
+        LinuxHost.require();
+        int place = retrying(() -> LinuxHost.open(LinuxHost.bytes(path), LinuxHost.O_PATH | LinuxHost.O_CLOEXEC, 0));
+        if (place < 0) {
+            throw Errno.failure(path, "open");
+        }
+        try {
+            FileStatus status = status(path, place);
+            if (!status.isRegularFile() && !status.isBlockDevice()) {
+                throw new UnsupportedException("this is " + status.kind()
+                        + "; a disk image is a regular file or a block device").in(path);
+            }
+            Path realPath = realPath(path, place);
+            gate.pass(realPath, status);
+            return reopen(path, realPath, place, status, purpose);
+        } finally {
+            LinuxHost.close(place);
+        }
+    }
+
+    private static Descriptor reopen(Path path, Path realPath, int place, FileStatus expected, Purpose purpose)
+            throws IOException {
+        boolean exclusive = purpose != Purpose.READ && expected.isBlockDevice();
+        int flags = LinuxHost.O_CLOEXEC | LinuxHost.O_NONBLOCK | (exclusive ? LinuxHost.O_EXCL : 0)
+                | (purpose == Purpose.WRITE ? LinuxHost.O_RDWR : LinuxHost.O_RDONLY);
+        byte[] sameFile = LinuxHost.bytes("/proc/self/fd/" + place);
+        int number = retrying(() -> LinuxHost.open(sameFile, flags | LinuxHost.O_NOATIME, 0));
+        if (number < 0 && Errno.last() == Errno.EPERM) {
+            // Only the owner may leave the access time alone.
+            number = retrying(() -> LinuxHost.open(sameFile, flags, 0));
+        }
+        if (number < 0) {
+            if (Errno.last() == Errno.EBUSY && exclusive) {
+                throw new UnsafeException("the device is mounted or held: " + BlockDevice.usersOf(expected)
+                        + "; unmount or detach it first").in(path);
+            }
+            if (Errno.last() == Errno.ETXTBSY) {
+                throw new UnsafeException("the host uses this file for swap or runs it; it cannot be changed now").in(path);
+            }
+            throw Errno.failure(path, "open");
+        }
+        boolean usable = false;
+        try {
+            FileStatus status = status(path, number);
+            if (!status.isSameFileAs(expected) || status.isBlockDevice() != expected.isBlockDevice()) {
+                throw new IOException(path + ": another file took its place while it was opened; run again");
+            }
+            long size = status.isBlockDevice() ? BlockDevice.size(path, number) : status.size();
+            usable = true;
+            return new Descriptor(number, status, realPath, size);
+        } finally {
+            if (!usable) {
+                LinuxHost.close(number);
+            }
+        }
+    }
+
+    static FileStatus status(Path path, int descriptor) throws IOException {
+        FileStatus status = FileStatus.of(descriptor);
+        if (status == null) {
+            throw Errno.failure(path, "statx");
+        }
+        return status;
+    }
+
+    private static Path realPath(Path path, int descriptor) throws IOException {
+        byte[] target = LinuxHost.linkTarget(LinuxHost.bytes("/proc/self/fd/" + descriptor));
+        if (target == null) {
+            throw new IOException(path + ": /proc is needed to see which file this is, and is not mounted here");
+        }
+        return LinuxHost.path(target, target.length);
+    }
+
+    /** A system call that a signal may interrupt. */
+    interface Call {
+        int run();
+    }
+
+    static int retrying(Call call) {
+        int result;
+        do {
+            result = call.run();
+        } while (result < 0 && Errno.last() == Errno.EINTR);
+        return result;
+    }
+}

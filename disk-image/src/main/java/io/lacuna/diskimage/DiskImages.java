@@ -1,0 +1,144 @@
+package io.lacuna.diskimage;
+
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.DiskImageFormat;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.diskimage.raw.RawFormat;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
+
+/** Opens disk images: takes the locks, looks for users, finds the format, follows the image's links as far as allowed. */
+public final class DiskImages {
+
+    private DiskImages() {
+    }
+
+    /** What an image is opened for. */
+    public enum Access {
+        /** To look at, beside anybody: read-only, no locks; a running user is only remarked. */
+        INSPECT,
+        /** To plan what a run would do: read-only, and refused where the run would be because somebody may write. */
+        PLAN,
+        /** To write, alone. */
+        WRITE
+    }
+
+    /**
+     * How to open an image.
+     *
+     * @param access for what
+     * @param format name of the one format to read it as; null to tell it from the content
+     * @param allowedBackingDirectories where the files that the image names may lie, besides its own directory
+     */
+    public record Options(Access access, String format, List<Path> allowedBackingDirectories) {
+
+        public Options {
+            allowedBackingDirectories = List.copyOf(allowedBackingDirectories);
+        }
+    }
+
+    /** @return the names of all formats that can be read, "raw" first */
+    public static List<String> formatNames() {
+        return formats().stream().map(DiskImageFormat::name)
+                .sorted(Comparator.comparing((String name) -> !name.equals(RawFormat.NAME)).thenComparing(name -> name))
+                .toList();
+    }
+
+    /**
+     * Opens an image. Nothing is written, whatever it is opened for.
+     *
+     * @throws IllegalArgumentException if there is no format of the asked name
+     * @throws DiskFormatException if the image must be refused: unknown or damaged, in use, a name in it that leads astray
+     * @throws IOException if it cannot be opened or read
+     */
+    public static OpenedImage open(Path path, Options options) throws IOException {
+        if (options.format() != null && !formatNames().contains(options.format())) {
+            throw new IllegalArgumentException("no format is called '" + options.format() + "'; there are " + formatNames());
+        }
+        try {
+            return openChecked(path, options);
+        } catch (DiskFormatException e) {
+            throw e.in(path);
+        }
+    }
+
+    private static OpenedImage openChecked(Path path, Options options) throws IOException {
+        NativeFile file = NativeFile.open(path, switch (options.access()) {
+            case INSPECT -> Descriptor.Purpose.READ;
+            case PLAN -> Descriptor.Purpose.READ_STABLE;
+            case WRITE -> Descriptor.Purpose.WRITE;
+        });
+        boolean opened = false;
+        try {
+            List<String> remarks = new ArrayList<>(HostGuard.standard().check(file, options.access()));
+            DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
+            LinkedFiles links = LinkedFiles.of(file, options);
+            OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks);
+            opened = true;
+            return image;
+        } finally {
+            if (!opened) {
+                file.close();
+            }
+        }
+    }
+
+    /** @return the reader of this name, if the file is for it */
+    static DiskImageFormat named(String name, HostFile file) throws IOException {
+        for (DiskImageFormat format : formats()) {
+            if (format.name().equals(name)) {
+                if (!format.recognises(file)) {
+                    throw new UnsupportedException("this is not a " + name + " image: its signature is missing");
+                }
+                return format;
+            }
+        }
+        throw new UnsupportedException("Lacuna has no reader for the format '" + name + "'; it reads " + formatNames());
+    }
+
+    private static DiskImageFormat probe(HostFile file) throws IOException {
+        DiskImageFormat raw = null;
+        for (DiskImageFormat format : formats()) {
+            if (format.name().equals(RawFormat.NAME)) {
+                raw = format;
+            } else if (format.recognises(file)) {
+                return format;
+            }
+        }
+        ForeignFormats.refuse(file);
+        return raw;
+    }
+
+    private static List<DiskImageFormat> formats() {
+        return Formats.ALL;
+    }
+
+    /** Opens one file of a chain in its recorded format; closes the file if that fails. */
+    static DiskImage openAs(String format, NativeFile file, LinkedFiles links) throws IOException {
+        boolean opened = false;
+        try {
+            DiskImage image = named(format, file).open(file, links);
+            opened = true;
+            return image;
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        } finally {
+            if (!opened) {
+                file.close();
+            }
+        }
+    }
+
+    /** Found once: the service files are read from the class path. */
+    private static final class Formats {
+        private static final List<DiskImageFormat> ALL = ServiceLoader
+                .load(DiskImageFormat.class, DiskImages.class.getClassLoader()).stream()
+                .map(ServiceLoader.Provider::get).toList();
+    }
+}

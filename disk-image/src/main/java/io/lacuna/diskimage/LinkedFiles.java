@@ -1,0 +1,151 @@
+package io.lacuna.diskimage;
+
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.ImageLinks;
+import io.lacuna.blockio.UnsafeException;
+import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.diskimage.DiskImages.Access;
+import io.lacuna.diskimage.DiskImages.Options;
+import java.io.IOException;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Opens the files that an image names, as far as they are confined: in the directory tree of the image that the caller
+ * named, or in a directory that the caller allowed, after all symbolic links. The chain of files up to here is remembered,
+ * so that none is opened twice.
+ */
+final class LinkedFiles implements ImageLinks {
+
+    /** Ours; QEMU itself gives up at about 200. */
+    private static final int LONGEST_CHAIN = 64;
+
+    private final NativeFile file;
+    private final Options options;
+    private final List<Path> trees;
+    private final List<FileStatus> chain;
+
+    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain) {
+        this.file = file;
+        this.options = options;
+        this.trees = trees;
+        this.chain = chain;
+    }
+
+    /** @param file the image that the caller named */
+    static LinkedFiles of(NativeFile file, Options options) throws IOException {
+        List<Path> trees = new ArrayList<>();
+        trees.add(file.realPath().getParent());
+        for (Path allowed : options.allowedBackingDirectories()) {
+            trees.add(allowed.toRealPath());
+        }
+        return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())));
+    }
+
+    @Override
+    public DiskImage openBacking(String name, String format) throws IOException {
+        Path path = resolve("backing file", name);
+        if (format == null) {
+            throw new UnsupportedException("the image does not record the format of its backing file " + quoted(name)
+                    + ", and it is not guessed, for a guest could have chosen it; record it with: qemu-img rebase -u -F FORMAT "
+                    + "-b NAME IMAGE");
+        }
+        NativeFile backing = open(path, name, options.access() == Access.INSPECT
+                ? Descriptor.Purpose.READ : Descriptor.Purpose.READ_STABLE);
+        boolean locked = false;
+        try {
+            HostGuard.standard().lock(backing, options.access() == Access.INSPECT ? Access.INSPECT : Access.PLAN);
+            locked = true;
+        } finally {
+            if (!locked) {
+                backing.close();
+            }
+        }
+        List<FileStatus> longer = new ArrayList<>(chain);
+        return DiskImages.openAs(format, backing, new LinkedFiles(backing,
+                new Options(options.access() == Access.INSPECT ? Access.INSPECT : Access.PLAN, format,
+                        options.allowedBackingDirectories()), trees, longer));
+    }
+
+    @Override
+    public HostFile openDataFile(String name) throws IOException {
+        Path path = resolve("data file", name);
+        NativeFile data = open(path, name, switch (options.access()) {
+            case INSPECT -> Descriptor.Purpose.READ;
+            case PLAN -> Descriptor.Purpose.READ_STABLE;
+            case WRITE -> Descriptor.Purpose.WRITE;
+        });
+        boolean usable = false;
+        try {
+            HostGuard.standard().check(data, options.access());
+            usable = true;
+            return data;
+        } finally {
+            if (!usable) {
+                data.close();
+            }
+        }
+    }
+
+    private NativeFile open(Path path, String name, Descriptor.Purpose purpose) throws IOException {
+        if (chain.size() >= LONGEST_CHAIN) {
+            throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
+        }
+        try {
+            NativeFile opened = NativeFile.open(path, purpose, (realPath, status) -> admit(name, realPath, status));
+            chain.add(opened.status());
+            return opened;
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
+    }
+
+    private void admit(String name, Path realPath, FileStatus status) throws UnsafeException {
+        if (trees.stream().noneMatch(realPath::startsWith)) {
+            throw new UnsafeException("the image names the file " + quoted(name) + ", which is " + realPath
+                    + ", outside of the image's own directory; if that is right, say --allow-backing " + realPath.getParent());
+        }
+        if (!status.isRegularFile()) {
+            throw new UnsafeException("the image names " + quoted(name) + ", which is " + status.kind()
+                    + "; files that an image names must be regular files (also under --allow-backing DIR)");
+        }
+        for (FileStatus earlier : chain) {
+            if (earlier.isSameFileAs(status)) {
+                throw new UnsafeException("the image's files name each other in a circle: " + quoted(name)
+                        + " is part of the chain already");
+            }
+        }
+    }
+
+    /** @return the place that the name means, not looked at yet */
+    private Path resolve(String role, String name) throws DiskFormatException {
+        if (name.isEmpty() || name.chars().anyMatch(c -> c < 0x20 || c == 0x7F)) {
+            throw new UnsafeException("the image's name for its " + role + ", " + quoted(name)
+                    + ", is empty or has control characters; correct it with qemu-img rebase -u, in a directory that "
+                    + "--allow-backing DIR allows");
+        }
+        // QEMU's rule: a colon before the first slash ends the name of a protocol.
+        int colon = name.indexOf(':');
+        if (colon >= 0 && name.lastIndexOf('/', colon) < 0) {
+            throw new UnsupportedException("the image's " + role + " " + quoted(name) + " is not a plain file name but a "
+                    + "protocol or option string, which Lacuna does not follow; use a file name, in a directory that "
+                    + "--allow-backing DIR allows");
+        }
+        try {
+            return file.realPath().getParent().resolve(name);
+        } catch (InvalidPathException e) {
+            throw new UnsafeException("the image's name for its " + role + ", " + quoted(name)
+                    + ", cannot be a file name here; see --allow-backing DIR");
+        }
+    }
+
+    private static String quoted(String name) {
+        StringBuilder text = new StringBuilder("'");
+        name.chars().limit(200).forEach(c -> text.append(c < 0x20 || c == 0x7F ? String.format("\\x%02x", c) : (char) c));
+        return text.append(name.length() > 200 ? "…'" : "'").toString();
+    }
+}

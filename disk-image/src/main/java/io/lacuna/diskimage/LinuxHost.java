@@ -1,0 +1,173 @@
+package io.lacuna.diskimage;
+
+import com.sun.jna.Native;
+import com.sun.jna.NativeLibrary;
+import com.sun.jna.Pointer;
+import io.lacuna.blockio.UnsupportedException;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * The system calls of 64-bit Linux, and nothing else: the only class that knows JNA. Numbers are from the kernel's headers
+ * ({@code asm-generic/fcntl.h}, {@code linux/falloc.h}, {@code linux/fs.h}, {@code linux/fiemap.h}); where an architecture
+ * has its own, it says so.
+ *
+ * <p>C's {@code long}, {@code size_t} and {@code off_t} are Java's {@code long}. A call returns what C returns; after a
+ * failure {@link Errno#last()} has the reason.
+ */
+final class LinuxHost {
+
+    static final int AT_FDCWD = -100;
+    static final int AT_EMPTY_PATH = 0x1000;
+
+    static final int O_RDONLY = 0;
+    static final int O_RDWR = 2;
+    static final int O_CREAT = 0x40;
+    static final int O_EXCL = 0x80;
+    static final int O_NONBLOCK = 0x800;
+    static final int O_NOATIME = 0x4_0000;
+    static final int O_CLOEXEC = 0x8_0000;
+    static final int O_PATH = 0x20_0000;
+    /** A file without a name in a directory. Holds O_DIRECTORY, which ARM and POWER number differently. */
+    static final int O_TMPFILE = 0x40_0000 | (hasOwnDirectoryFlag() ? 0x4000 : 0x1_0000);
+
+    static final int FALLOC_FL_KEEP_SIZE = 1;
+    static final int FALLOC_FL_PUNCH_HOLE = 2;
+
+    static final int F_SETSIG = 10;
+    static final int F_OFD_GETLK = 36;
+    static final int F_OFD_SETLK = 37;
+    static final int F_SETLEASE = 1024;
+    static final short F_RDLCK = 0;
+    static final short F_WRLCK = 1;
+    static final short F_UNLCK = 2;
+    /** A signal that does nothing by default. */
+    static final int SIGURG = 23;
+
+    static final long BLKSSZGET = 0x1268;
+    static final long BLKDISCARD = 0x1277;
+    static final long BLKGETSIZE64 = 0x8008_1272L;
+    static final long FS_IOC_FIEMAP = 0xC020_660BL;
+
+    static final int SEEK_DATA = 3;
+    static final int SEEK_HOLE = 4;
+    static final int POSIX_FADV_WILLNEED = 3;
+
+    static {
+        Native.register(LinuxHost.class, NativeLibrary.getProcess());
+    }
+
+    private LinuxHost() {
+    }
+
+    static native int open(byte[] path, int flags, int mode);
+
+    static native int close(int descriptor);
+
+    static native long pread(int descriptor, long address, long count, long offset);
+
+    static native long pwrite(int descriptor, long address, long count, long offset);
+
+    static native int fallocate(int descriptor, int mode, long offset, long length);
+
+    static native int ftruncate(int descriptor, long length);
+
+    static native int fsync(int descriptor);
+
+    static native int syncfs(int descriptor);
+
+    static native int posix_fadvise(int descriptor, long offset, long length, int advice);
+
+    static native long lseek(int descriptor, long offset, int whence);
+
+    static native int fcntl(int descriptor, int command, byte[] lock);
+
+    static native int fcntl(int descriptor, int command, long argument);
+
+    static native int ioctl(int descriptor, long request, byte[] argument);
+
+    static native int ioctl(int descriptor, long request, long address);
+
+    static native int statx(int directory, byte[] path, int flags, int mask, byte[] status);
+
+    static native int fstatfs(int descriptor, byte[] status);
+
+    static native long readlink(byte[] path, byte[] target, long capacity);
+
+    static native int unlink(byte[] path);
+
+    /** Loads the native library. @throws IOException if this system has none for us */
+    static void require() throws IOException {
+        if (!System.getProperty("os.name").equals("Linux")) {
+            throw new UnsupportedException("Lacuna gives space back on Linux only; this is " + System.getProperty("os.name"));
+        }
+        try {
+            Errno.last();
+        } catch (LinkageError e) {
+            throw new IOException("the native library for system calls could not be loaded (" + e.getMessage()
+                    + "); it is unpacked into -Djna.tmpdir=DIR, which must be writable and not mounted noexec", e);
+        }
+    }
+
+    static int lastErrno() {
+        return Native.getLastError();
+    }
+
+    /** @return the address of the byte at a direct buffer's position */
+    static long address(ByteBuffer direct) {
+        return Pointer.nativeValue(Native.getDirectBufferPointer(direct)) + direct.position();
+    }
+
+    /** @return the path's own bytes, whatever the locale, and a 0 behind them */
+    static byte[] bytes(Path path) {
+        String text = path.toString();
+        if (text.chars().allMatch(c -> c < 0x80)) {
+            return bytes(text);
+        }
+        // The only way in the JDK to the bytes of a name that the locale cannot say. It ends a directory with a slash.
+        String encoded = URI.create(path.toUri().toString()).getRawPath();
+        byte[] decoded = new byte[encoded.length() + 1];
+        int length = 0;
+        for (int i = 0; i < encoded.length(); i++) {
+            char c = encoded.charAt(i);
+            if (c == '%') {
+                decoded[length++] = (byte) Integer.parseInt(encoded.substring(i + 1, i + 3), 16);
+                i += 2;
+            } else {
+                decoded[length++] = (byte) c;
+            }
+        }
+        return Arrays.copyOf(decoded, length + 1);
+    }
+
+    /** @return the characters as UTF-8 and a 0 behind them */
+    static byte[] bytes(String path) {
+        byte[] text = path.getBytes(StandardCharsets.UTF_8);
+        return Arrays.copyOf(text, text.length + 1);
+    }
+
+    /** @return the absolute path with these bytes, whatever the locale */
+    static Path path(byte[] bytes, int length) {
+        StringBuilder encoded = new StringBuilder("file://");
+        for (int i = 0; i < length; i++) {
+            encoded.append(bytes[i] == '/' ? "/" : String.format("%%%02X", bytes[i]));
+        }
+        return Path.of(URI.create(encoded.toString()));
+    }
+
+    /** @return what a symbolic link says, byte by byte; null if that cannot be told */
+    static byte[] linkTarget(byte[] path) {
+        byte[] target = new byte[4096];
+        long length = readlink(path, target, target.length);
+        return length < 0 || length == target.length ? null : Arrays.copyOf(target, (int) length);
+    }
+
+    private static boolean hasOwnDirectoryFlag() {
+        String architecture = System.getProperty("os.arch");
+        return architecture.equals("aarch64") || architecture.startsWith("arm") || architecture.startsWith("ppc");
+    }
+}

@@ -1,0 +1,324 @@
+package io.lacuna.diskimage;
+
+import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.FileIdentity;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.HostMap;
+import io.lacuna.blockio.PunchSupport;
+import io.lacuna.blockio.UnsupportedException;
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.ClosedChannelException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+
+/**
+ * A regular file or block device, held by one native descriptor from opening to closing: the JDK would open more of them,
+ * and closing any of these would drop the file's POSIX locks.
+ */
+final class NativeFile implements HostFile {
+
+    private final Path path;
+    private final Descriptor descriptor;
+    private final boolean writable;
+    private final CopyOnWriteArrayList<String> remarks = new CopyOnWriteArrayList<>();
+    /** Keeps the descriptor's number from being closed, and given to another file, during a call. */
+    private final ReentrantReadWriteLock life = new ReentrantReadWriteLock();
+    private boolean closed;
+    private final AtomicLong size;
+    private volatile PunchSupport punchSupport;
+
+    private NativeFile(Path path, Descriptor descriptor, boolean writable) {
+        this.path = path;
+        this.descriptor = descriptor;
+        this.writable = writable;
+        this.size = new AtomicLong(descriptor.size());
+    }
+
+    static NativeFile open(Path path, Descriptor.Purpose purpose) throws IOException {
+        return open(path, purpose, Descriptor.Gate.OPEN);
+    }
+
+    static NativeFile open(Path path, Descriptor.Purpose purpose, Descriptor.Gate gate) throws IOException {
+        return new NativeFile(path, Descriptor.open(path, purpose, gate), purpose == Descriptor.Purpose.WRITE);
+    }
+
+    @Override
+    public Path path() {
+        return path;
+    }
+
+    /** @return where the file is, all symbolic links followed */
+    Path realPath() {
+        return descriptor.realPath();
+    }
+
+    /** @return the native descriptor, for calls beside those of this class; valid until {@link #close()} */
+    int number() {
+        return descriptor.number();
+    }
+
+    /** @return the status the file had when it was opened */
+    FileStatus status() {
+        return descriptor.status();
+    }
+
+    /** @return what a reader of the report should know about the host's part, each a sentence */
+    List<String> remarks() {
+        return List.copyOf(remarks);
+    }
+
+    @Override
+    public boolean isBlockDevice() {
+        return descriptor.status().isBlockDevice();
+    }
+
+    @Override
+    public boolean isWritable() {
+        return writable;
+    }
+
+    @Override
+    public long size() {
+        return size.get();
+    }
+
+    @Override
+    public FileIdentity identity() throws IOException {
+        FileStatus now = whileOpen(() -> Descriptor.status(path, number()));
+        return now.identity(isBlockDevice() ? size() : now.size());
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer target) throws IOException {
+        BlockSource.requireInside(offset, target.remaining(), size());
+        whileOpen(() -> {
+            if (target.isDirect()) {
+                readDirect(offset, target);
+                return null;
+            }
+            ByteBuffer copy = CopyBuffers.take();
+            try {
+                long position = offset;
+                while (target.hasRemaining()) {
+                    copy.clear().limit(Math.min(copy.capacity(), target.remaining()));
+                    readDirect(position, copy);
+                    position += copy.limit();
+                    target.put(copy.flip());
+                }
+            } finally {
+                CopyBuffers.giveBack(copy);
+            }
+            return null;
+        });
+    }
+
+    private void readDirect(long offset, ByteBuffer target) throws IOException {
+        long position = offset;
+        while (target.hasRemaining()) {
+            long count = LinuxHost.pread(number(), LinuxHost.address(target), target.remaining(), position);
+            Reference.reachabilityFence(target);
+            if (count == 0) {
+                throw new EOFException(path + ": the file became shorter while it was read: nothing at " + position);
+            }
+            if (count > 0) {
+                target.position(target.position() + (int) count);
+                position += count;
+            } else if (Errno.last() != Errno.EINTR) {
+                throw Errno.failure(path, "pread at " + position);
+            }
+        }
+    }
+
+    @Override
+    public void prefetch(long offset, long length) {
+        long end = Math.min(size(), offset + Math.min(length, Long.MAX_VALUE - Math.max(offset, 0)));
+        if (offset < 0 || offset >= end) {
+            return;
+        }
+        life.readLock().lock();
+        try {
+            if (!closed) {
+                LinuxHost.posix_fadvise(number(), offset, end - offset, LinuxHost.POSIX_FADV_WILLNEED);
+            }
+        } finally {
+            life.readLock().unlock();
+        }
+    }
+
+    @Override
+    public void write(long offset, ByteBuffer source) throws IOException {
+        requireWritable();
+        if (offset < 0 || (isBlockDevice() && offset > size() - source.remaining())) {
+            throw new EOFException(path + ": write of " + source.remaining() + " bytes at " + offset
+                    + " is outside of the device's " + size());
+        }
+        whileOpen(() -> {
+            long end = offset + source.remaining();
+            if (source.isDirect()) {
+                writeDirect(offset, source);
+            } else {
+                ByteBuffer copy = CopyBuffers.take();
+                try {
+                    long position = offset;
+                    while (source.hasRemaining()) {
+                        int length = Math.min(copy.capacity(), source.remaining());
+                        copy.clear().put(source.slice(source.position(), length)).flip();
+                        writeDirect(position, copy);
+                        source.position(source.position() + length);
+                        position += length;
+                    }
+                } finally {
+                    CopyBuffers.giveBack(copy);
+                }
+            }
+            size.accumulateAndGet(end, Math::max);
+            return null;
+        });
+    }
+
+    private void writeDirect(long offset, ByteBuffer source) throws IOException {
+        long position = offset;
+        while (source.hasRemaining()) {
+            long count = LinuxHost.pwrite(number(), LinuxHost.address(source), source.remaining(), position);
+            Reference.reachabilityFence(source);
+            if (count > 0) {
+                source.position(source.position() + (int) count);
+                position += count;
+            } else if (count == 0 || Errno.last() != Errno.EINTR) {
+                throw Errno.failure(path, "pwrite at " + position);
+            }
+        }
+    }
+
+    @Override
+    public void punch(long offset, long length) throws IOException {
+        requireWritable();
+        if (offset < 0 || length <= 0 || offset > size() - length) {
+            throw new IllegalArgumentException("no hole of " + length + " bytes at " + offset + " in " + size());
+        }
+        PunchSupport support = punchSupport();
+        long granularity = support.granularity();
+        long end = offset + length;
+        // The last block of a file is released only by a hole that covers all of it.
+        long holeEnd = isBlockDevice() || end < size() ? end : end + Math.floorMod(-end, granularity);
+        whileOpen(() -> {
+            if (support.method().equals("BLKDISCARD")) {
+                discard(offset, length);
+            } else if (Descriptor.retrying(() -> LinuxHost.fallocate(number(),
+                    LinuxHost.FALLOC_FL_PUNCH_HOLE | LinuxHost.FALLOC_FL_KEEP_SIZE, offset, holeEnd - offset)) != 0) {
+                if (!isBlockDevice() || Errno.last() != Errno.EOPNOTSUPP) {
+                    throw Errno.failure(path, "fallocate PUNCH_HOLE at " + offset + ", " + length + " bytes");
+                }
+                // A device may find out only at the first try that it cannot zero.
+                discard(offset, length);
+                punchSupport = new PunchSupport(granularity, support.alignment(), false, "BLKDISCARD");
+            }
+            return null;
+        });
+    }
+
+    private void discard(long offset, long length) throws IOException {
+        byte[] range = ByteBuffer.allocate(16).order(ByteOrder.nativeOrder()).putLong(offset).putLong(length).array();
+        if (LinuxHost.ioctl(number(), LinuxHost.BLKDISCARD, range) != 0) {
+            throw Errno.failure(path, "ioctl BLKDISCARD at " + offset + ", " + length + " bytes");
+        }
+    }
+
+    @Override
+    public void truncate(long newSize) throws IOException {
+        requireWritable();
+        if (newSize < 0 || newSize > size() || isBlockDevice()) {
+            throw new IllegalArgumentException("truncate " + size() + " to " + newSize);
+        }
+        whileOpen(() -> {
+            if (Descriptor.retrying(() -> LinuxHost.ftruncate(number(), newSize)) != 0) {
+                throw Errno.failure(path, "ftruncate to " + newSize);
+            }
+            size.set(newSize);
+            return null;
+        });
+    }
+
+    @Override
+    public void sync() throws IOException {
+        whileOpen(() -> {
+            if (Descriptor.retrying(() -> LinuxHost.fsync(number())) != 0) {
+                throw Errno.failure(path, "fsync");
+            }
+            return null;
+        });
+    }
+
+    @Override
+    public HostMap map() throws IOException {
+        return whileOpen(() -> FileMap.read(this));
+    }
+
+    @Override
+    public long hostBytes() throws IOException {
+        return isBlockDevice() ? -1 : whileOpen(() -> Descriptor.status(path, number())).storedBytes();
+    }
+
+    @Override
+    public synchronized PunchSupport punchSupport() throws IOException {
+        if (punchSupport == null) {
+            try {
+                punchSupport = whileOpen(() -> isBlockDevice()
+                        ? BlockDevice.punchSupport(path, number(), status()) : PunchProbe.support(this, remarks::addIfAbsent));
+            } catch (UnsupportedException e) {
+                throw e.in(path);
+            }
+        }
+        return punchSupport;
+    }
+
+    private void requireWritable() throws IOException {
+        if (!writable) {
+            throw new IOException(path + ": was opened for reading only");
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        life.writeLock().lock();
+        try {
+            if (!closed) {
+                closed = true;
+                // Linux has let go of the descriptor even where close fails.
+                if (LinuxHost.close(number()) != 0 && Errno.last() != Errno.EINTR) {
+                    throw Errno.failure(path, "close");
+                }
+            }
+        } finally {
+            life.writeLock().unlock();
+        }
+    }
+
+    private interface Action<T> {
+        T run() throws IOException;
+    }
+
+    private <T> T whileOpen(Action<T> action) throws IOException {
+        life.readLock().lock();
+        try {
+            if (closed) {
+                throw new ClosedChannelException();
+            }
+            return action.run();
+        } finally {
+            life.readLock().unlock();
+        }
+    }
+
+    @Override
+    public String toString() {
+        return path.toString();
+    }
+}

@@ -1,0 +1,52 @@
+package io.lacuna.diskimage;
+
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.HostFile;
+import java.io.Closeable;
+import java.io.IOException;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** An image that is open, with the locks that keep everybody else from changing it. Closing it lets go of all. */
+public final class OpenedImage implements Closeable {
+
+    private final DiskImage image;
+    private final NativeFile file;
+    private final boolean formatProbed;
+    private final List<String> remarks;
+
+    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks) {
+        this.image = image;
+        this.file = file;
+        this.formatProbed = formatProbed;
+        this.remarks = List.copyOf(remarks);
+    }
+
+    /** @return the virtual disk */
+    public DiskImage image() {
+        return image;
+    }
+
+    /** @return the file or device that the image was opened by; closed with it */
+    public HostFile file() {
+        return file;
+    }
+
+    /**
+     * @return what a reader of the report should know about the host's part: other users, the host's file system; each a
+     *     sentence. May grow while the image is planned.
+     */
+    public List<String> remarks() {
+        return Stream.concat(remarks.stream(), file.remarks().stream()).toList();
+    }
+
+    /** @return whether the format was told from the image's content, which a guest may have written, and not by the caller */
+    public boolean formatProbed() {
+        return formatProbed;
+    }
+
+    @Override
+    public void close() throws IOException {
+        image.close();
+    }
+}

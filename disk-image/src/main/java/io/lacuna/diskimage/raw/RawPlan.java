@@ -1,0 +1,173 @@
+package io.lacuna.diskimage.raw;
+
+import io.lacuna.blockio.Deallocation;
+import io.lacuna.blockio.DeallocationRequest;
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.HostMap;
+import io.lacuna.blockio.PunchSupport;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Where to punch a raw image. What is free falls into parts in this order, each byte into one: too short a range, a hole
+ * already, not a whole block of the host, shared with another file; the rest is reclaimable.
+ *
+ * @param image whose plan it is
+ * @param reclaimable bytes of the disk
+ * @param retained bytes of the disk that stay, by reason
+ * @param holes ranges to punch: the reclaimable bytes, and the free holes between them, so that the calls are few
+ * @param stored host storage in those ranges, which for the end of a file reaches behind the disk's last byte
+ * @param granularity bytes; every hole is a whole number of these, but at the end of a file
+ * @param remarks sentences for the report
+ */
+record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, ExtentSet holes, ExtentSet stored,
+        long granularity, List<String> remarks) implements Deallocation {
+
+    static RawPlan of(RawImage image, HostFile file, DeallocationRequest request) throws IOException {
+        PunchSupport host = file.punchSupport();
+        long size = file.size();
+        if (!request.free().minus(ExtentSet.ofRange(0, size)).isEmpty()) {
+            throw new IllegalArgumentException("free space behind the end of the disk");
+        }
+        List<String> remarks = new ArrayList<>();
+        long granularity = granularity(host, request, remarks);
+        HostMap map = file.map();
+        if (file.isBlockDevice()) {
+            remarks.add("A block device cannot tell which of its blocks are in use, so all free space is counted as stored, "
+                    + "and released again at each run.");
+        } else if (!map.exact()) {
+            remarks.add("The host's file system cannot tell where the file has holes, so all free space is counted as stored.");
+        }
+        if (!host.zeroes()) {
+            remarks.add("The device releases storage without a promise that it reads as zeros afterwards.");
+        }
+
+        Parts parts = new Parts(request.free());
+        ExtentSet large = parts.keep("in ranges shorter than the smallest asked for",
+                request.free().atLeast(request.minExtent()));
+        ExtentSet allocated = parts.keep("a hole of the host's file already", large.intersect(map.allocated()));
+        ExtentSet whole = file.isBlockDevice() ? large.inwardTo(granularity, host.alignment())
+                : wholeBlocks(large, granularity, size);
+        ExtentSet inWhole = parts.keep("less than a whole block of the host", allocated.intersect(whole));
+        ExtentSet unshared = parts.keep("shared with another file of the host", inWhole.minus(map.shared()));
+        // What is left of a block beside a shared part may be less than a block again.
+        ExtentSet holes = map.shared().isEmpty() ? whole : file.isBlockDevice()
+                ? whole.minus(map.shared()).inwardTo(granularity, host.alignment())
+                : wholeBlocks(whole.minus(map.shared()), granularity, size);
+        ExtentSet reclaimable = parts.keep("less than a whole block of the host", unshared.intersect(holes));
+
+        ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment(), size);
+        return new RawPlan(image, reclaimable, parts.retained(), punched,
+                file.isBlockDevice() ? reclaimable : storedIn(punched, map, granularity, size), granularity,
+                List.copyOf(remarks));
+    }
+
+    private static long granularity(PunchSupport host, DeallocationRequest request, List<String> remarks) {
+        if (request.granularity() <= host.granularity()) {
+            return host.granularity();
+        }
+        // Boundaries of the asked size must be boundaries of the host's too.
+        long rest = request.granularity() % host.granularity();
+        if (rest == 0) {
+            return request.granularity();
+        }
+        long rounded = Math.addExact(request.granularity(), host.granularity() - rest);
+        remarks.add("The granularity was rounded up to " + rounded + " bytes, a multiple of the host's " + host.granularity()
+                + ".");
+        return rounded;
+    }
+
+    /** @return whole blocks, and the file's last block if all there is of it is in the set */
+    private static ExtentSet wholeBlocks(ExtentSet set, long granularity, long size) {
+        ExtentSet whole = set.inwardTo(granularity);
+        long tail = size - size % granularity;
+        return tail < size && set.contains(tail, size - tail) ? whole.union(ExtentSet.ofRange(tail, size - tail)) : whole;
+    }
+
+    /** Leaves out the blocks at either end of a range that hold nothing. */
+    private static ExtentSet trimmed(ExtentSet ranges, ExtentSet stored, long granularity, long alignment, long size) {
+        ExtentSet.Builder punched = ExtentSet.builder();
+        for (Extent range : ranges) {
+            int first = stored.indexOfFirstEndingAfter(range.offset());
+            int behind = stored.indexOfFirstEndingAfter(range.end());
+            // The range after the last may begin in here only if it ends here too, so step back over it.
+            if (behind == stored.count() || stored.start(behind) >= range.end()) {
+                behind--;
+            }
+            if (first > behind || stored.start(first) >= range.end()) {
+                continue;
+            }
+            long start = Math.max(stored.start(first), range.offset());
+            long end = Math.min(stored.end(behind), range.end());
+            start -= Math.floorMod(start - alignment, granularity);
+            end = Math.min(end + Math.floorMod(alignment - end, granularity), range.end());
+            punched.add(start, Math.min(end, size) - start);
+        }
+        return punched.build();
+    }
+
+    private static ExtentSet storedIn(ExtentSet punched, HostMap map, long granularity, long size) {
+        long tail = size - size % granularity;
+        boolean reachesEnd = tail < size && punched.contains(tail, size - tail);
+        return map.allocated().intersect(reachesEnd
+                ? punched.union(ExtentSet.ofRange(tail, granularity)) : punched);
+    }
+
+    long storedIn(Extent hole) {
+        boolean last = hole.end() == image.virtualSize();
+        return stored.intersect(last ? new Extent(hole.offset(), Long.MAX_VALUE - hole.offset()) : hole).totalBytes();
+    }
+
+    @Override
+    public long plannedBytes() {
+        return stored.totalBytes();
+    }
+
+    @Override
+    public long unreferencedBytes() {
+        return 0;
+    }
+
+    @Override
+    public boolean isEmpty() {
+        return holes.isEmpty();
+    }
+
+    @Override
+    public boolean changesTables() {
+        return false;
+    }
+
+    /** Splits the free bytes by the reason they stay. */
+    private static final class Parts {
+        private final List<Retained> retained = new ArrayList<>();
+        private ExtentSet left;
+
+        Parts(ExtentSet free) {
+            left = free;
+        }
+
+        /** @return what is kept; the rest of what was left stays for this reason */
+        ExtentSet keep(String why, ExtentSet kept) {
+            ExtentSet dropped = left.minus(kept);
+            left = kept;
+            for (int i = 0; i < retained.size(); i++) {
+                if (retained.get(i).why().equals(why)) {
+                    retained.set(i, new Retained(why, retained.get(i).bytes().union(dropped)));
+                    return kept;
+                }
+            }
+            if (!dropped.isEmpty()) {
+                retained.add(new Retained(why, dropped));
+            }
+            return kept;
+        }
+
+        List<Retained> retained() {
+            return List.copyOf(retained);
+        }
+    }
+}
