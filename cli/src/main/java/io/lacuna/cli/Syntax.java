@@ -89,7 +89,7 @@ final class Syntax {
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
         spec.addOption(value("FORMAT", String.class, "The image's format: " + String.join(", ", DiskImages.formatNames())
                 + ". Without it the signature decides; fix it to raw for a raw disk whose guest could have written the "
-                + "signature of another format.", "-f", "--format").build());
+                + "signature of another format.", "-f", "--format").converters(format()).build());
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());
@@ -119,6 +119,15 @@ final class Syntax {
                 words.append(words.length() == 0 ? "" : ", ").append(word);
             }
             throw new TypeConversionException("'" + text + "' is none of: " + words);
+        };
+    }
+
+    private static ITypeConverter<String> format() {
+        return text -> {
+            if (!DiskImages.formatNames().contains(text)) {
+                throw new TypeConversionException("'" + text + "' is none of: " + String.join(", ", DiskImages.formatNames()));
+            }
+            return text;
         };
     }
 
