@@ -1,0 +1,115 @@
+package io.lacuna.fs.ntfs;
+
+import io.lacuna.blockio.UnsafeException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** $LogFile: whether Windows let go of the volume properly. */
+final class LogFile {
+
+    private static final int CHUNK = 1 << 20;
+    private static final String SHUT_DOWN = "start the guest and shut it down fully (shutdown /s /f /t 0, which leaves out "
+            + "fast start-up), or run \"chkdsk /f\" on this volume there";
+
+    private LogFile() {
+    }
+
+    /**
+     * What is known about a log that raised no doubt.
+     *
+     * @param evidence a short phrase
+     * @param remarks sentences
+     */
+    record Verdict(String evidence, List<String> remarks) {
+    }
+
+    /**
+     * Decides by the restart page with the higher current LSN.
+     *
+     * @throws UnsafeException if the log is in use, of another version than a clean dismount leaves, or no log at all
+     */
+    static Verdict requireClean(NtfsStream log) throws IOException {
+        int length = (int) Math.min(log.validSize(), 2L * RestartPage.MAX_SYSTEM_PAGE_SIZE);
+        ByteBuffer head = log.read(0, length);
+        if (length > 0 && isErased(head)) {
+            return requireErased(log, length);
+        }
+        List<String> remarks = new ArrayList<>();
+        RestartPage current = current(head, log.position(0), remarks);
+        if (!current.isDismounted()) {
+            throw new UnsafeException("the journal ($LogFile) of this NTFS volume has version " + current.version()
+                    + ", where a clean dismount leaves 1.1: the guest lost its power, is hibernated, or was shut down with "
+                    + "fast start-up; " + SHUT_DOWN);
+        }
+        if (!current.isClosed()) {
+            throw new UnsafeException("the journal ($LogFile) of this NTFS volume is still in use: the guest was not shut "
+                    + "down cleanly; " + SHUT_DOWN);
+        }
+        return new Verdict("$LogFile closed cleanly (version " + current.version() + ")", remarks);
+    }
+
+    private static RestartPage current(ByteBuffer head, long position, List<String> remarks) throws UnsafeException {
+        Optional<RestartPage> first = RestartPage.startsAt(head, 0)
+                ? RestartPage.parse(head, 0, position) : Optional.empty();
+        Optional<RestartPage> second = second(head, position, first);
+        if (first.isEmpty() && second.isEmpty()) {
+            throw new UnsafeException("the journal ($LogFile) of this NTFS volume has no readable restart page; " + SHUT_DOWN);
+        }
+        if (first.isEmpty() || second.isEmpty()) {
+            remarks.add("One of the two restart pages of $LogFile is damaged; the other one counts.");
+            return first.or(() -> second).orElseThrow();
+        }
+        int order = Long.compare(first.get().currentLsn(), second.get().currentLsn());
+        if (order == 0) {
+            // Of two that are equally new, the one that raises doubt counts.
+            return first.get().isDismounted() && first.get().isClosed() ? second.get() : first.get();
+        }
+        return order > 0 ? first.get() : second.get();
+    }
+
+    /** The second page starts where the first ends; if that is not known, its own size must put it where it is. */
+    private static Optional<RestartPage> second(ByteBuffer head, long position, Optional<RestartPage> first) {
+        int from = first.map(RestartPage::systemPageSize).orElse(RestartPage.MIN_SYSTEM_PAGE_SIZE);
+        int to = first.map(RestartPage::systemPageSize).orElse(RestartPage.MAX_SYSTEM_PAGE_SIZE);
+        for (int at = from; at <= to; at *= 2) {
+            if (RestartPage.startsAt(head, at)) {
+                return RestartPage.parse(head, at, position);
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** Reads the rest of the log: one that begins with 0xFF and goes on with records is in doubt. */
+    private static Verdict requireErased(NtfsStream log, int checked) throws IOException {
+        log.prefetch(log.dataSize());
+        ByteBuffer chunk = ByteBuffer.allocateDirect((int) Math.min(CHUNK, log.dataSize()));
+        for (long at = checked; at < log.dataSize(); at += chunk.limit()) {
+            chunk.clear().limit((int) Math.min(CHUNK, log.dataSize() - at));
+            log.read(at, chunk);
+            if (!isErased(chunk.flip())) {
+                throw new UnsafeException("the journal ($LogFile) of this NTFS volume is only partly erased; " + SHUT_DOWN);
+            }
+        }
+        return new Verdict("$LogFile erased (no journal in use)", List.of("The journal ($LogFile) is empty, as mkntfs and "
+                + "NTFS-3G leave it. NTFS-3G keeps no journal and sets no dirty flag, so a crash under it would have left no "
+                + "mark."));
+    }
+
+    private static boolean isErased(ByteBuffer bytes) {
+        int words = bytes.limit() / Long.BYTES;
+        for (int i = 0; i < words; i++) {
+            if (bytes.getLong(i * Long.BYTES) != -1) {
+                return false;
+            }
+        }
+        for (int i = words * Long.BYTES; i < bytes.limit(); i++) {
+            if (bytes.get(i) != -1) {
+                return false;
+            }
+        }
+        return true;
+    }
+}
