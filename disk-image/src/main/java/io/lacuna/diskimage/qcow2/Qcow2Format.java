@@ -1,0 +1,51 @@
+package io.lacuna.diskimage.qcow2;
+
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.DiskImageFormat;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.ImageLinks;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/** Opens qcow2 images, versions 2 and 3. */
+public final class Qcow2Format implements DiskImageFormat {
+
+    static final String NAME = "qcow2";
+
+    /** Made by the service loader. */
+    public Qcow2Format() {
+    }
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public boolean recognises(HostFile file) throws IOException {
+        if (file.size() < Integer.BYTES) {
+            return false;
+        }
+        ByteBuffer magic = ByteBuffer.allocate(Integer.BYTES);
+        file.read(0, magic);
+        return magic.getInt(0) == Qcow2Header.MAGIC;
+    }
+
+    @Override
+    public DiskImage open(HostFile file, ImageLinks links) throws IOException {
+        try {
+            return Qcow2Image.open(file, links);
+        } catch (IOException | RuntimeException | Error e) {
+            try {
+                file.close();
+            } catch (IOException closing) {
+                e.addSuppressed(closing);
+            }
+            if (e instanceof DiskFormatException refusal) {
+                throw refusal.in(file.path());
+            }
+            throw e;
+        }
+    }
+}
