@@ -27,8 +27,9 @@ final class Syntax {
     }
 
     static CommandSpec command() {
-        CommandSpec spec = CommandSpec.create().name(NAME).version("lacuna " + Reclaimer.VERSION)
-                .mixinStandardHelpOptions(true);
+        CommandSpec spec = CommandSpec.create().name(NAME).version("lacuna " + Reclaimer.VERSION);
+        spec.addOption(help());
+        spec.addOption(OptionSpec.builder("-V", "--version").versionHelp(true).description("Show the version and exit.").build());
         spec.usageMessage()
                 .description("Gives the free space inside offline virtual disks back to the host: in place, without "
                         + "mounting anything or starting a guest.", "")
@@ -85,7 +86,7 @@ final class Syntax {
 
     private static CommandSpec common(String name) {
         CommandSpec spec = CommandSpec.create().name(name);
-        spec.addOption(OptionSpec.builder("-h", "--help").usageHelp(true).description("Show this help and exit.").build());
+        spec.addOption(help());
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
         spec.addOption(value("FORMAT", String.class, "The image's format: " + String.join(", ", DiskImages.formatNames())
                 + ". Without it the signature decides; fix it to raw for a raw disk whose guest could have written the "
@@ -98,6 +99,10 @@ final class Syntax {
                 .auxiliaryTypes(Path.class).description("Disk image or block device; a directory stands for all disk images "
                         + "in it and below.").build());
         return spec;
+    }
+
+    private static OptionSpec help() {
+        return OptionSpec.builder("-h", "--help").usageHelp(true).description("Show this help and exit.").build();
     }
 
     private static OptionSpec flag(String description, String... names) {

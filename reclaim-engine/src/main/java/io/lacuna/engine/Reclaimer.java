@@ -13,8 +13,6 @@ public final class Reclaimer {
     /** The version of this build. */
     public static final String VERSION = "0.1.0";
 
-    private static final Logger LOG = LoggerFactory.getLogger(Reclaimer.class);
-
     private Reclaimer() {
     }
 
@@ -37,14 +35,19 @@ public final class Reclaimer {
             return options.purpose() == ReclaimOptions.Purpose.RECLAIM ? session.apply(plan, progress)
                     : session.report(plan);
         } catch (DiskFormatException e) {
-            LOG.debug("refused {}", image, e);
+            Log.LOG.debug("refused {}", image, e);
             boolean named = image.toString().equals(e.path()) || e.path() == null;
             return ImageReport.ended(image, ImageReport.Verdict.REFUSED, named ? e.reason() : e.getMessage(),
                     millisSince(start));
         } catch (IOException | RuntimeException | OutOfMemoryError e) {
-            LOG.debug("failed {}", image, e);
+            Log.LOG.debug("failed {}", image, e);
             return ImageReport.ended(image, ImageReport.Verdict.FAILED, describe(e), millisSince(start));
         }
+    }
+
+    /** Loaded at the first failure only: most runs have nothing to log, and logging is a tenth of their start. */
+    private static final class Log {
+        static final Logger LOG = LoggerFactory.getLogger(Reclaimer.class);
     }
 
     static long millisSince(long startNanos) {
