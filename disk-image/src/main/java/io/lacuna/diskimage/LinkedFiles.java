@@ -9,6 +9,7 @@ import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages.Access;
 import io.lacuna.diskimage.DiskImages.Options;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -40,6 +41,7 @@ final class LinkedFiles implements ImageLinks {
     static LinkedFiles of(NativeFile file, Options options) throws IOException {
         List<Path> trees = new ArrayList<>();
         trees.add(file.realPath().getParent());
+        trees.add(givenDirectory(file).toRealPath());
         for (Path allowed : options.allowedBackingDirectories()) {
             trees.add(allowed.toRealPath());
         }
@@ -122,7 +124,7 @@ final class LinkedFiles implements ImageLinks {
     }
 
     /** @return the place that the name means, not looked at yet */
-    private Path resolve(String role, String name) throws DiskFormatException {
+    private Path resolve(String role, String name) throws IOException {
         if (name.isEmpty() || name.chars().anyMatch(c -> c < 0x20 || c == 0x7F)) {
             throw new UnsafeException("the image's name for its " + role + ", " + quoted(name)
                     + ", is empty or has control characters; correct it with qemu-img rebase -u, in a directory that "
@@ -136,11 +138,26 @@ final class LinkedFiles implements ImageLinks {
                     + "--allow-backing DIR allows");
         }
         try {
-            return file.realPath().getParent().resolve(name);
+            Path besideFile = file.realPath().resolveSibling(name);
+            Path besideLink = givenDirectory(file).resolve(name);
+            if (besideLink.equals(besideFile) || !Files.exists(besideLink)) {
+                return besideFile;
+            }
+            // Opened by a symbolic link: QEMU would look beside the link, the image's maker meant beside the file.
+            if (Files.exists(besideFile) && !Files.isSameFile(besideFile, besideLink)) {
+                throw new UnsafeException("the image's " + role + " " + quoted(name) + " could be " + besideFile + " or "
+                        + besideLink + "; name the image by its own path, not by a symbolic link");
+            }
+            return besideLink;
         } catch (InvalidPathException e) {
             throw new UnsafeException("the image's name for its " + role + ", " + quoted(name)
                     + ", cannot be a file name here; see --allow-backing DIR");
         }
+    }
+
+    /** @return the directory of the path that the image was opened by, which may be a symbolic link's */
+    private static Path givenDirectory(NativeFile file) {
+        return file.path().toAbsolutePath().getParent();
     }
 
     private static String quoted(String name) {
