@@ -130,10 +130,10 @@ final class Survey {
     }
 
     private SurveyedVolume surveyForeign(Partition partition, VolumeSignature signature) {
+        long areaEnd = Math.min(signature.areaLength(), partition.length());
         if (signature.kind() == VolumeSignature.Kind.SWAP && includes.contains(ReclaimOptions.Include.SWAP)
-                && partition.length() > signature.headerLength()) {
-            ExtentSet free = ExtentSet.ofRange(partition.offset() + signature.headerLength(),
-                    partition.length() - signature.headerLength());
+                && areaEnd > signature.headerLength()) {
+            ExtentSet free = ExtentSet.ofRange(partition.offset() + signature.headerLength(), areaEnd - signature.headerLength());
             return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
                     signature.name(), "", free, null, List.of("swap area without a saved memory image"), List.of());
         }

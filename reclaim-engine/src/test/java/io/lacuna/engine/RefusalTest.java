@@ -274,11 +274,11 @@ class RefusalTest {
 
     @Test
     void hostThatCannotPunchHoles() throws IOException {
-        Tools.requireLoopDevices();
-        Tools.require("mkfs.vfat");
+        Tools.require("mkntfs", "ntfs-3g");
+        Tools.requireFuse();
         Path mountPoint = Files.createDirectory(directory.resolve("mnt"));
-        Path host = directory.resolve("host.vfat");
-        Tools.shell("truncate -s 64M \"$1\"; mkfs.vfat \"$1\" > /dev/null; mount -o loop \"$1\" \"$2\"", host, mountPoint);
+        Path host = directory.resolve("host.ntfs");
+        Tools.shell("truncate -s 64M \"$1\"; mkntfs -q -Q -F \"$1\" > /dev/null 2>&1; ntfs-3g \"$1\" \"$2\"", host, mountPoint);
         try {
             Path image = mountPoint.resolve("vm.raw");
             Files.copy(ext.file(), image);
