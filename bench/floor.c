@@ -7,7 +7,8 @@
  *   scan      reads the bitmaps, prints what was found and how long it took
  *   list      prints the free extents: start and length, at guest offsets
  *   punch     scan, then one fallocate(PUNCH_HOLE) per free extent, then fsync
- *   stale     the bytes of the free extents that the host still stores (FIEMAP)
+ *   stale     the bytes of the free extents that the host still stores (FIEMAP); with a third argument, a file that `list` wrote
+ *             earlier: of the extents that were free then
  *
  * All numbers are bytes. An image is raw, or qcow2 (version 2 or 3) with its own data and nothing shared, compressed or encrypted.
  * In qcow2 `punch` leaves the mapping as it is and punches at the host offsets of the free guest ranges.
@@ -489,6 +490,17 @@ static struct extents to_host(const struct extents *guest)
 
 /* ---- modes ---- */
 
+static void read_list(struct extents *set, const char *path)
+{
+    FILE *file = fopen(path, "r");
+    unsigned long long start, length;
+    if (!file)
+        fail("%s: %s", path, strerror(errno));
+    while (fscanf(file, "%llu %llu", &start, &length) == 2)
+        add(set, start, length);
+    fclose(file);
+}
+
 static u64 host_bytes(void)
 {
     struct stat status;
@@ -534,10 +546,10 @@ int main(int argc, char **argv)
 {
     static const char *const modes[] = { "volumes", "scan", "list", "punch", "stale" };
     enum { VOLUMES, SCAN, LIST, PUNCH, STALE } mode = 0;
-    while (argc == 3 && mode <= STALE && strcmp(argv[1], modes[mode]) != 0)
+    while (argc >= 3 && mode <= STALE && strcmp(argv[1], modes[mode]) != 0)
         mode++;
-    if (argc != 3 || mode > STALE) {
-        fprintf(stderr, "usage: floor volumes|scan|list|punch|stale IMAGE\n"
+    if (argc < 3 || argc > 3 + (mode == STALE) || mode > STALE) {
+        fprintf(stderr, "usage: floor volumes|scan|list|punch|stale IMAGE, or floor stale IMAGE FREE-LIST\n"
             "punch checks nothing before it destroys: only for images that bench/workloads.sh made\n");
         return 2;
     }
@@ -559,7 +571,9 @@ int main(int argc, char **argv)
         return 0;
     }
     struct extents free_ranges = { 0 };
-    for (int i = 0; i < count; i++) {
+    if (argc == 4)
+        read_list(&free_ranges, argv[3]);
+    for (int i = 0; i < count && argc == 3; i++) {
         if (strcmp(volumes[i].type, "ext") == 0)
             ext_free(&free_ranges, volumes[i].start);
         else if (strcmp(volumes[i].type, "ntfs") == 0)

@@ -17,7 +17,7 @@ GIB=$((1 << 30))
 LIMIT=$((75 * 1000 * 1000 * 1000))      # bytes that this directory may grow to, the working copy of run.sh included
 WORKING_COPY=$((10 * GIB))
 
-scaled() { awk -v bytes="$1" -v scale="$SCALE" 'BEGIN { printf "%d", bytes * scale }'; }
+scaled() { awk -v bytes="$1" -v scale="$SCALE" 'BEGIN { printf "%.0f", bytes * scale }'; }
 
 # Refuses before it starts, with what it would take, rather than filling the host.
 need_space() { # NAME BYTES
@@ -37,28 +37,20 @@ manifest() { # DIRECTORY
 make_file_system() { # ext4|ntfs [mke2fs extended options]
     case $1 in
         ext4) mkfs.ext4 -q -F -E "nodiscard${2:+,$2}" "$device" ;;
-        ntfs) mkntfs --quick --quiet --force --partition-start "$((fs_start / 512))" "$device" ;;
+        ntfs) mkntfs --quick --quiet --force -p "$((fs_start / 512))" -H 255 -S 63 "$device" ;;
     esac
 }
 
-build() { # NAME SIZE gpt|dos ext4|ntfs SCALE [mke2fs extended options]
-    local name=$1 size=$2 table=$3 type=$4 scale=$5 options=${6:-}
+build() { # NAME SIZE gpt|dos PARTITION-TYPE ext4|ntfs SCALE [mke2fs extended options]
+    local name=$1 size=$2 table=$3 partition=$4 type=$5 scale=$6 options=${7:-}
     local image=$LACUNA_BENCH_DIR/$name.raw
     [ ! -e "$image" ] || { say "$name.raw is there already"; return; }
     say "building $name.raw"
     later "rm -f $image.part $image.part.manifest"
     truncate -s "$size" "$image.part"
-    if [ "$table" = gpt ]; then
-        echo 'start=1MiB, type=linux' | sfdisk --quiet --label gpt "$image.part"
-        fs_length=$(( (size >> 20) - 2 << 20 ))
-    else
-        echo 'start=1MiB, type=7' | sfdisk --quiet --label dos "$image.part"
-        fs_length=$(( (size >> 20) - 1 << 20 ))
-    fi
-    fs_start=$((1 << 20)) fs_type=$type
-    read -r fs_start fs_length < <(sfdisk --json "$image.part" |
-        awk -F'[:,]' '/"start"/ { for (i = 1; i < NF; i++) { if ($i ~ /"start"/) s = $(i + 1); if ($i ~ /"size"/) n = $(i + 1) }
-            print s * 512, n * 512 }')
+    echo "start=1MiB, type=$partition" | sfdisk --quiet --label "$table" "$image.part"
+    find_volume "$image.part"
+    fs_type=$type
     attach_volume "$image.part"
     make_file_system "$type" "$options"
     mount_volume
@@ -92,16 +84,16 @@ to_qcow2() { # NAME
 make_workload() {
     case $1 in
         w1) [ -e "$LACUNA_BENCH_DIR/w1.raw" ] || need_space w1 $((10 * GIB))
-            build w1 "$(scaled_disk)" gpt ext4 "$SCALE" ;;
+            build w1 "$(scaled_disk)" gpt linux ext4 "$SCALE" ;;
         w2) [ -e "$LACUNA_BENCH_DIR/w2.raw" ] || need_space w2 $((10 * GIB))
-            build w2 "$(scaled_disk)" dos ntfs "$SCALE" ;;
+            build w2 "$(scaled_disk)" dos 7 ntfs "$SCALE" ;;
         qcow2)
             for name in w1 w2; do
                 [ -e "$LACUNA_BENCH_DIR/$name.qcow2" ] || need_space "$name.qcow2" $((10 * GIB))
                 to_qcow2 "$name"
             done ;;
         w4) [ -e "$LACUNA_BENCH_DIR/w4.raw" ] || need_space w4 $((4 * GIB))
-            build w4 $((15 << 40)) gpt ext4 "$(awk -v s="$SCALE" 'BEGIN { print 0.22 * s }')" \
+            build w4 $((15 << 40)) gpt linux ext4 "$(awk -v s="$SCALE" 'BEGIN { print 0.22 * s }')" \
                 lazy_itable_init=1,lazy_journal_init=1 ;;
         all) for name in w1 w2 qcow2 w4; do make_workload "$name"; done ;;
         *) die "unknown workload $1" ;;
@@ -109,7 +101,7 @@ make_workload() {
 }
 
 # 16 GiB, at smaller scales at least 1 GiB.
-scaled_disk() { awk -v scale="$SCALE" 'BEGIN { n = int(16 * scale + 0.999); print (n < 1 ? 1 : n) * 1073741824 }'; }
+scaled_disk() { awk -v scale="$SCALE" 'BEGIN { n = int(16 * scale + 0.999); printf "%.0f", (n < 1 ? 1 : n) * 1073741824 }'; }
 
 [ $# -gt 0 ] || { sed -n '2,10s/^# \?//p' "$0" >&2; exit 2; }
 need_root
