@@ -1,5 +1,6 @@
 # Shared by workloads.sh, tool.sh and run.sh: where things lie, and attaching and mounting with a clean-up that always runs.
 # Source it with `here` set to this directory.
+# shellcheck shell=bash disable=SC2154,SC2034
 
 LACUNA_BENCH_DIR=${LACUNA_BENCH_DIR:-/var/tmp/lacuna-bench}
 bin=$LACUNA_BENCH_DIR/bin
@@ -10,7 +11,8 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 need_tools() {
     local tool missing=()
     for tool in "$@"; do command -v "$tool" >/dev/null || missing+=("$tool"); done
-    [ ${#missing[@]} -eq 0 ] || die "missing programs: ${missing[*]} (Debian: gcc qemu-utils e2fsprogs ntfs-3g fdisk libnbd-bin fuse3 psmisc)"
+    [ ${#missing[@]} -eq 0 ] || die "missing programs: ${missing[*]}" \
+        "(Debian packages: gcc qemu-utils e2fsprogs ntfs-3g fdisk libnbd-bin fuse3 psmisc)"
 }
 
 need_root() { [ "$(id -u)" = 0 ] || die "needs root, for loop devices and mounts"; }
@@ -43,8 +45,8 @@ clean_up_on_exit() {
 }
 
 wait_for() { # TEST-COMMAND...: up to 20 s
-    local i
-    for i in $(seq 1000); do "$@" && return 0; sleep 0.02; done
+    local try
+    for try in {1..1000}; do "$@" && return 0; sleep 0.02; done
     echo "gave up waiting for: $*" >&2
     return 1
 }
@@ -63,24 +65,29 @@ attach_volume() { # FILE [losetup options]: sets `device`
 
 not_in_use() { ! fuser -s "$1" 2>/dev/null; }
 
-mount_volume() { # [ro]: mounts `device`, sets `mount_point`
+mount_volume() { # ro|rw: mounts `device`, sets `mount_point`
+    local options=rw,noatime
+    [ "$1" = rw ] || options=ro
     mount_point=$(mktemp -d "${TMPDIR:-/tmp}/lacuna-bench.XXXXXX")
     later "rmdir $mount_point"
     if [ "$fs_type" = ntfs ]; then
         # Kept as a child and waited for: it writes after umount(8) has returned, and its CPU time should count.
-        ntfs-3g -o "no_detach,big_writes${1:+,$1}" "$device" "$mount_point" &
+        ntfs-3g -o "no_detach,big_writes,$options" "$device" "$mount_point" &
         later "umount $mount_point; wait $!"
         wait_for mountpoint -q "$mount_point"
     else
-        mount -t ext4 -o "${1:+$1,noload,}noatime" "$device" "$mount_point"
+        # noload: a read-only mount would still replay a journal, or fail on a read-only device.
+        [ "$1" = rw ] || options+=,noload
+        mount -t ext4 -o "$options" "$device" "$mount_point"
         later "umount $mount_point"
     fi
 }
 
 # Serves an image as a raw file through qemu-nbd and nbdfuse, both kept as children; sets `nbd_file`.
-serve() { # IMAGE FORMAT [qemu-nbd options]; `nbdfuse_options` may hold -r
-    local image=$1 format=$2 directory socket
-    shift 2
+serve() { # ro|rw IMAGE FORMAT [qemu-nbd options]
+    local access=$1 image=$2 format=$3 directory socket nbdfuse=(nbdfuse)
+    shift 3
+    [ "$access" = rw ] || { nbdfuse+=(--readonly); set -- --read-only "$@"; }
     directory=$(mktemp -d "${TMPDIR:-/tmp}/lacuna-bench.XXXXXX")
     socket=$directory/socket
     mkdir "$directory/fuse"
@@ -88,7 +95,7 @@ serve() { # IMAGE FORMAT [qemu-nbd options]; `nbdfuse_options` may hold -r
     qemu-nbd --persistent --format="$format" --socket="$socket" "$@" "$image" &
     later "kill $!; wait $!"
     wait_for test -S "$socket"
-    nbdfuse ${nbdfuse_options:-} "$directory/fuse/disk" "nbd+unix:///?socket=$socket" &
+    "${nbdfuse[@]}" "$directory/fuse/disk" "nbd+unix:///?socket=$socket" &
     later "fusermount3 -u $directory/fuse; wait $!"
     nbd_file=$directory/fuse/disk
     wait_for test -f "$nbd_file"

@@ -6,6 +6,7 @@
 #   RUNS=5                  rounds; in each, every tool runs once, on a fresh copy
 #   TOOLS="floor lacuna …"  only these
 #   SECONDS_LIMIT=900       a run that takes longer is stopped and counts as failed
+#   WARM=1                  start each tool once (--version) after the caches were dropped: its program is cached, the image is not
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -14,6 +15,7 @@ LACUNA=${LACUNA:-$here/../lacuna}
 RUNS=${RUNS:-5}
 TOOLS=${TOOLS:-floor lacuna fstrim nbd-fstrim virt-sparsify}
 SECONDS_LIMIT=${SECONDS_LIMIT:-900}
+WARM=${WARM:-}
 stamp=$(date +%Y-%m-%d-%H%M%S)
 results=$here/results
 table=$results/$stamp.tsv
@@ -24,16 +26,25 @@ read -ra lacuna <<<"$LACUNA"
 pristine() { case $1 in *-qcow2) echo "$LACUNA_BENCH_DIR/${1%-qcow2}.qcow2" ;; *) echo "$LACUNA_BENCH_DIR/$1.raw" ;; esac; }
 format_of() { case $1 in *-qcow2) echo qcow2 ;; *) echo raw ;; esac; }
 
-# Why a tool cannot run here, or nothing.
-unavailable() { # TOOL
+# Starts libguestfs' appliance once. This also builds its cache, so that no timed run has to.
+appliance_starts() {
+    timeout 300 guestfish -a /dev/null run &>"$logs/guestfish.log" && return
+    # With a /dev/kvm that does not work, libguestfs has to be told.
+    export LIBGUESTFS_BACKEND_SETTINGS=force_tcg
+    timeout 300 guestfish -a /dev/null run &>>"$logs/guestfish.log"
+}
+
+# Says in `why` why a tool cannot run here; empty if it can.
+check_available() { # TOOL
+    local program
+    why=
     case $1 in
-        lacuna) command -v "${lacuna[0]}" >/dev/null || echo "${lacuna[0]} not found" ;;
-        nbd-fstrim) for p in qemu-nbd nbdfuse fusermount3; do command -v "$p" >/dev/null || { echo "$p not installed"; break; }; done ;;
+        lacuna) command -v "${lacuna[0]}" >/dev/null || why="${lacuna[0]} not found" ;;
+        nbd-fstrim)
+            for program in qemu-nbd nbdfuse fusermount3; do command -v "$program" >/dev/null || why="$program not installed"; done ;;
         virt-sparsify)
-            if ! command -v virt-sparsify >/dev/null; then echo "not installed"
-            # Also builds the cached appliance, so that no timed run has to.
-            elif ! LIBGUESTFS_BACKEND=direct timeout 300 guestfish -a /dev/null run &>"$logs/guestfish.log"; then
-                echo "its appliance does not start here"
+            if ! command -v virt-sparsify >/dev/null; then why="not installed"
+            elif ! appliance_starts; then why="its appliance does not start here, see $logs/guestfish.log"
             fi ;;
     esac
 }
@@ -52,7 +63,7 @@ command_of() { # TOOL IMAGE FORMAT: sets `command`
 
 # The host may still be trimming what the last restore deleted. Waits for a second without I/O, for 30 at most.
 wait_until_quiet() {
-    local numbers last= now i
+    local numbers last="" now i
     numbers=/sys/dev/block/$(findmnt -no MAJ:MIN -T "$LACUNA_BENCH_DIR")/stat
     [ -r "$numbers" ] || { sleep 2; return; }
     for i in $(seq 30); do
@@ -84,6 +95,19 @@ mapped_stale() { # IMAGE FREE-LIST
         END { printf "%.0f\n", total }' "$2" -
 }
 
+# Brings the program files of a tool back into the cache.
+warm_up() { # TOOL
+    local program programs=()
+    case $1 in
+        floor) programs=("$bin/floor") ;;
+        lacuna) "${lacuna[@]}" --version ;;
+        fstrim) programs=(bash losetup mount fstrim umount ntfs-3g) ;;
+        nbd-fstrim) programs=(bash qemu-nbd nbdfuse losetup mount fstrim umount ntfs-3g) ;;
+        virt-sparsify) programs=(virt-sparsify) ;;
+    esac
+    for program in "${programs[@]}"; do "$program" --version; done
+}
+
 measure() { # WORKLOAD TOOL ROUND
     local workload=$1 tool=$2 round=$3 format image log before after stale mapped=- verified=- numbers
     format=$(format_of "$workload")
@@ -92,6 +116,7 @@ measure() { # WORKLOAD TOOL ROUND
     restore "$(pristine "$workload")" "$image"
     before=$(host_bytes "$image")
     command_of "$tool" "$image" "$format"
+    [ -z "$WARM" ] || warm_up "$tool" &>/dev/null </dev/null || true
     : >"$log.time"
     "$bin/timed" "$log.time" "$SECONDS_LIMIT" "${command[@]}" >"$log.out" 2>&1 </dev/null || true
     numbers=$(tail -1 "$log.time")
@@ -110,13 +135,18 @@ measure() { # WORKLOAD TOOL ROUND
 }
 
 machine() {
-    echo "- $(nproc) CPUs, $(lscpu | awk -F': +' '/^Model name/ { print $2; exit }'), $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) RAM, Linux $(uname -r)"
+    local model memory commit
+    model=$(lscpu | awk -F': +' '/^Model name/ { print $2; exit }')
+    memory=$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
+    commit=$(git -C "$here" describe --always --dirty 2>/dev/null || echo 'no git')
+    echo "- $(nproc) CPUs, $model, $memory RAM, Linux $(uname -r)"
     echo "- host file system: $(findmnt -no FSTYPE,OPTIONS,SOURCE -T "$LACUNA_BENCH_DIR" | tr -s ' ')"
-    echo "- $(qemu-img --version | head -1); $(e2fsck -V 2>&1 | head -1); $(ntfs-3g --version 2>&1 | head -1); $(fstrim --version)"
+    echo "- $(qemu-img --version | head -1); $(e2fsck -V 2>&1 | head -1); $(ntfs-3g --version 2>&1 | head -1)"
+    echo "- $(fstrim --version)"
     command -v nbdfuse >/dev/null && echo "- $(nbdfuse --version | head -1)"
-    command -v virt-sparsify >/dev/null && echo "- $(virt-sparsify --version)"
-    echo "- Java: $(java -version 2>&1 | head -1); Lacuna: \`$LACUNA reclaim IMAGE\`, $(git -C "$here" describe --always --dirty 2>/dev/null || echo 'no git')"
-    echo "- $RUNS rounds; load average $1 before, $(cut -d' ' -f1-3 /proc/loadavg) after"
+    command -v virt-sparsify >/dev/null && echo "- $(virt-sparsify --version), libguestfs ${LIBGUESTFS_BACKEND_SETTINGS:-with KVM if it works}"
+    echo "- Java: $(java -version 2>&1 | head -1); Lacuna: \`$LACUNA reclaim IMAGE\`, $commit"
+    echo "- rounds: $RUNS${WARM:+, programs cached}; load average $1 before, $(cut -d' ' -f1-3 /proc/loadavg) after"
 }
 
 summary() {
@@ -134,7 +164,8 @@ summary() {
           mapped[key] = $13 == "-" ? "-" : mapped[key] " " $13; if ($14 != "-") ok[key] = $14; else if (!(key in ok)) ok[key] = "-"
           time[key, $3] = $5 }
         END {
-            print "| workload | tool | runs | wall s: median (min–max) | × floor | CPU s | CPU s, machine | RSS MB | host before MB | host after MB | stale MB | stale MB, mapped | survived |"
+            print "| workload | tool | runs | wall s: median (min–max) | × floor | CPU s | CPU s, machine | RSS MB |" \
+                " host before MB | host after MB | stale MB | stale MB, mapped | survived |"
             print "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --- |"
             for (i = 1; i <= count; i++) {
                 key = order[i]; split(key, name, "\t"); ratios = ""
@@ -150,54 +181,58 @@ summary() {
         }' "$table"
 }
 
-need_root
-need_tools gcc qemu-img losetup fstrim e2fsck ntfs-3g ntfsfix fuser findmnt lscpu sha256sum
-build_programs
-mkdir -p "$results" "$logs"
-clean_up_on_exit
-later "rm -f $LACUNA_BENCH_DIR/work.raw $LACUNA_BENCH_DIR/work.qcow2"
+main() {
+    local workload tool file largest=0 load format round i
+    local workloads=("$@") tools=() left_out=() candidates
+    export LIBGUESTFS_BACKEND=direct
+    need_root
+    need_tools gcc qemu-img losetup fstrim e2fsck ntfs-3g ntfsfix fuser findmnt lscpu sha256sum
+    mkdir -p "$results" "$logs"
+    build_programs
+    clean_up_on_exit
+    later "rm -f $LACUNA_BENCH_DIR/work.raw $LACUNA_BENCH_DIR/work.qcow2"
 
-workloads=("$@")
-if [ $# -eq 0 ]; then
-    for workload in w1 w2 w1-qcow2 w2-qcow2 w4; do [ ! -e "$(pristine "$workload")" ] || workloads+=("$workload"); done
-fi
-[ ${#workloads[@]} -gt 0 ] || die "no images in $LACUNA_BENCH_DIR: run workloads.sh first"
-largest=0
-for workload in "${workloads[@]}"; do
-    file=$(pristine "$workload")
-    [ -e "$file" ] || die "$file is not there: run workloads.sh first"
-    [ "$(host_bytes "$file")" -le "$largest" ] || largest=$(host_bytes "$file")
-done
-[ $((largest + largest / 20)) -le "$(free_on_host "$LACUNA_BENCH_DIR")" ] ||
-    die "the working copy needs $((largest >> 20)) MiB in $LACUNA_BENCH_DIR, and that is not free"
+    if [ $# -eq 0 ]; then
+        for workload in w1 w2 w1-qcow2 w2-qcow2 w4; do [ ! -e "$(pristine "$workload")" ] || workloads+=("$workload"); done
+    fi
+    [ ${#workloads[@]} -gt 0 ] || die "no images in $LACUNA_BENCH_DIR: run workloads.sh first"
+    for workload in "${workloads[@]}"; do
+        file=$(pristine "$workload")
+        [ -e "$file" ] || die "$file is not there: run workloads.sh first"
+        [ "$(host_bytes "$file")" -le "$largest" ] || largest=$(host_bytes "$file")
+    done
+    [ $((largest + largest / 20)) -le "$(free_on_host "$LACUNA_BENCH_DIR")" ] ||
+        die "the working copy needs $((largest >> 20)) MiB in $LACUNA_BENCH_DIR, and that is not free"
 
-load=$(cut -d' ' -f1-3 /proc/loadavg)
-left_out=()
-tools=()
-for tool in $TOOLS; do
-    why=$(unavailable "$tool")
-    if [ -z "$why" ]; then tools+=("$tool"); else left_out+=("$tool: $why"); fi
-done
-: >"$table"
-for workload in "${workloads[@]}"; do
-    format=$(format_of "$workload")
-    candidates=()
-    for tool in "${tools[@]}"; do applies "$tool" "$format" && candidates+=("$tool"); done
-    "$bin/floor" list "$(pristine "$workload")" >"$logs/$workload.free"
-    for round in $(seq "$RUNS"); do
-        # Every tool takes every place in the order once, so that what one leaves behind does not always meet the same next one.
-        for i in "${!candidates[@]}"; do
-            measure "$workload" "${candidates[(i + round - 1) % ${#candidates[@]}]}" "$round"
+    load=$(cut -d' ' -f1-3 /proc/loadavg)
+    for tool in $TOOLS; do
+        check_available "$tool"
+        if [ -z "$why" ]; then tools+=("$tool"); else left_out+=("$tool: $why"); fi
+    done
+    : >"$table"
+    for workload in "${workloads[@]}"; do
+        format=$(format_of "$workload")
+        candidates=()
+        for tool in "${tools[@]}"; do if applies "$tool" "$format"; then candidates+=("$tool"); fi; done
+        "$bin/floor" list "$(pristine "$workload")" >"$logs/$workload.free"
+        for round in $(seq "$RUNS"); do
+            # Each round starts with another tool, so that what one leaves behind does not always meet the same next one.
+            for i in "${!candidates[@]}"; do
+                measure "$workload" "${candidates[(i + round - 1) % ${#candidates[@]}]}" "$round"
+            done
         done
     done
-done
-{
-    echo "# Measured $stamp"
-    echo
-    machine "$load"
-    for line in "${left_out[@]}"; do echo "- left out: $line"; done
-    echo
-    summary
-} >"$report"
-cat "$report"
-say "kept in $report; single runs in $table; logs in $logs"
+    {
+        echo "# Measured $stamp"
+        echo
+        machine "$load"
+        for i in "${left_out[@]}"; do echo "- left out: $i"; done
+        echo
+        summary
+    } >"$report"
+    cat "$report"
+    say "kept in $report; single runs in $table; logs in $logs"
+}
+
+# In one line, so that bash has read the whole file before it starts and an edit meanwhile does no harm.
+main "$@"; exit

@@ -6,7 +6,8 @@
  * User, system and resident set count the command and every descendant that was waited for (wait4); a JVM behind a launcher
  * script is one. The resident set is that of the largest single process, not a sum. A small C program is used so that
  * the number is not the shell's: a child starts with the resident set of the process it was forked from.
- * After SECONDS the command and its process group get SIGTERM, 20 seconds later SIGKILL; the status is then 124.
+ * After SECONDS, or when interrupted, the command and its process group get SIGTERM, 20 seconds later SIGKILL; the status is
+ * then 124.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +23,8 @@
 static pid_t child;
 static volatile sig_atomic_t expired;
 
-static void expire(int signal)
+/* The command has a process group of its own: an interrupt from the terminal reaches it only through here. */
+static void stop(int signal)
 {
     (void) signal;
     kill(-child, expired ? SIGKILL : SIGTERM);
@@ -42,7 +44,8 @@ static double machine_cpu(void)
 {
     unsigned long long user = 0, nice = 0, system = 0, idle, wait, irq = 0, softirq = 0;
     FILE *stat = fopen("/proc/stat", "r");
-    if (!stat || fscanf(stat, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &wait, &irq, &softirq) != 7) {
+    if (!stat || fscanf(stat, "cpu %llu %llu %llu %llu %llu %llu %llu",
+        &user, &nice, &system, &idle, &wait, &irq, &softirq) != 7) {
         perror("/proc/stat");
         exit(125);
     }
@@ -73,8 +76,11 @@ int main(int argc, char **argv)
         perror("fork");
         return 125;
     }
-    struct sigaction action = { .sa_handler = expire };
+    setpgid(child, child);
+    struct sigaction action = { .sa_handler = stop };
     sigaction(SIGALRM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     alarm((unsigned) atoi(argv[2]));
     int status;
     struct rusage usage;

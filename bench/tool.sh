@@ -1,6 +1,7 @@
 #!/bin/bash
 # tool.sh fstrim|nbd-fstrim|virt-sparsify|verify IMAGE FORMAT [MANIFEST]: runs one peer on an image, or checks what an image holds.
-# run.sh calls it. Daemons are kept as children and waited for, so that their CPU time is counted. Needs root.
+# run.sh calls it, and sets what libguestfs needs in the environment. Daemons are kept as children and waited for, so that their
+# CPU time is counted. Needs root.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -11,7 +12,7 @@ verify() { # IMAGE FORMAT MANIFEST
     find_volume "$image"
     if [ "$format" = qcow2 ]; then
         qemu-img check -q -f qcow2 "$image" >&2 || bad+=("qemu-img check: status $?")
-        nbdfuse_options=-r serve "$image" "$format" --read-only
+        serve ro "$image" "$format"
         file=$nbd_file
     fi
     attach_volume "$file" --read-only
@@ -34,16 +35,15 @@ case $tool in
         find_volume "$image"
         file=$image
         if [ "$tool" = nbd-fstrim ]; then
-            serve "$image" "$format" --discard=unmap --detect-zeroes=unmap
+            serve rw "$image" "$format" --discard=unmap --detect-zeroes=unmap
             file=$nbd_file
         fi
         attach_volume "$file"
-        mount_volume
+        mount_volume rw
         fstrim -v "$mount_point"
         undo_all
         sync "$image" ;;
     virt-sparsify)
-        export LIBGUESTFS_BACKEND=direct
         virt-sparsify --quiet --in-place --format "$format" "$image"
         sync "$image" ;;
     verify) verify "$image" "$format" "$4" ;;

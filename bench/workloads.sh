@@ -19,6 +19,9 @@ WORKING_COPY=$((10 * GIB))
 
 scaled() { awk -v bytes="$1" -v scale="$SCALE" 'BEGIN { printf "%.0f", bytes * scale }'; }
 
+# 16 GiB, at smaller scales at least 1 GiB.
+scaled_disk() { awk -v scale="$SCALE" 'BEGIN { n = int(16 * scale + 0.999); printf "%.0f", (n < 1 ? 1 : n) * 1073741824 }'; }
+
 # Refuses before it starts, with what it would take, rather than filling the host.
 need_space() { # NAME BYTES
     local used available wanted
@@ -27,7 +30,8 @@ need_space() { # NAME BYTES
     available=$(free_on_host "$LACUNA_BENCH_DIR")
     [ "$wanted" -le "$available" ] || die "$1 needs $((wanted >> 20)) MiB (a working copy for run.sh included)," \
         "but only $((available >> 20)) MiB are free in $LACUNA_BENCH_DIR; set LACUNA_BENCH_DIR to a larger disk"
-    [ $((used + wanted)) -le "$LIMIT" ] || die "$1 would take $LACUNA_BENCH_DIR past $((LIMIT / 1000000000)) GB; delete images first"
+    [ $((used + wanted)) -le "$LIMIT" ] || die "$1 would take $LACUNA_BENCH_DIR past" \
+        "$((LIMIT / 1000000000)) GB; delete images first"
 }
 
 manifest() { # DIRECTORY
@@ -53,7 +57,7 @@ build() { # NAME SIZE gpt|dos PARTITION-TYPE ext4|ntfs SCALE [mke2fs extended op
     fs_type=$type
     attach_volume "$image.part"
     make_file_system "$type" "$options"
-    mount_volume
+    mount_volume rw
     "$bin/gen" "$mount_point" "$scale"
     manifest "$mount_point" >"$image.part.manifest"
     undo                # umount
@@ -100,13 +104,16 @@ make_workload() {
     esac
 }
 
-# 16 GiB, at smaller scales at least 1 GiB.
-scaled_disk() { awk -v scale="$SCALE" 'BEGIN { n = int(16 * scale + 0.999); printf "%.0f", (n < 1 ? 1 : n) * 1073741824 }'; }
+main() {
+    [ $# -gt 0 ] || { sed -n '2,10s/^# \?//p' "$0" >&2; exit 2; }
+    need_root
+    need_tools gcc qemu-img sfdisk losetup mkfs.ext4 mkntfs ntfs-3g fuser sha256sum
+    mkdir -p "$LACUNA_BENCH_DIR"
+    build_programs
+    clean_up_on_exit
+    local workload
+    for workload in "$@"; do make_workload "$workload"; done
+}
 
-[ $# -gt 0 ] || { sed -n '2,10s/^# \?//p' "$0" >&2; exit 2; }
-need_root
-need_tools gcc qemu-img sfdisk losetup mkfs.ext4 mkntfs ntfs-3g fuser sha256sum
-mkdir -p "$LACUNA_BENCH_DIR"
-build_programs
-clean_up_on_exit
-for workload in "$@"; do make_workload "$workload"; done
+# In one line, so that bash has read the whole file before it starts and an edit meanwhile does no harm.
+main "$@"; exit
