@@ -8,7 +8,10 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /** What the kernel tells of a block device, by ioctl and in sysfs. */
@@ -71,15 +74,36 @@ final class BlockDevice {
         }
     }
 
+    /** @return what tells a node of this device, of its disk if it is a partition, or of one of its partitions */
+    static Predicate<FileStatus> sharingStorageWith(FileStatus status) {
+        Set<String> numbers = new HashSet<>(Set.of(status.deviceNumber()));
+        try {
+            Path folder = SYSFS.resolve(status.deviceNumber()).toRealPath();
+            if (Files.exists(folder.resolve("partition"))) {
+                numbers.add(Files.readString(folder.resolve("../dev")).strip());
+            }
+            for (Path part : partitions(folder)) {
+                numbers.add(Files.readString(part.resolve("dev")).strip());
+            }
+        } catch (IOException e) {
+            // Without sysfs only the device itself is recognised.
+        }
+        return other -> other.isBlockDevice() && numbers.contains(other.deviceNumber());
+    }
+
+    private static List<Path> partitions(Path folder) throws IOException {
+        try (Stream<Path> inside = Files.list(folder)) {
+            return inside.filter(part -> Files.exists(part.resolve("partition"))).sorted().toList();
+        }
+    }
+
     /** @return who has the device: where it is mounted, which devices are built on it; as far as that can be told */
     static String usersOf(FileStatus status) {
         List<String> users = new ArrayList<>();
         try {
             Path folder = SYSFS.resolve(status.deviceNumber()).toRealPath();
             List<Path> parts = new ArrayList<>(List.of(folder));
-            try (Stream<Path> inside = Files.list(folder)) {
-                inside.filter(part -> Files.exists(part.resolve("partition"))).sorted().forEach(parts::add);
-            }
+            parts.addAll(partitions(folder));
             List<String> mounts = Files.readAllLines(Path.of("/proc/self/mountinfo"));
             List<String> swaps = Files.readAllLines(Path.of("/proc/swaps"));
             for (Path part : parts) {

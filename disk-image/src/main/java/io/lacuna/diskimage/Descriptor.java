@@ -14,8 +14,9 @@ import java.nio.file.Path;
  * @param status of the open file
  * @param realPath where it is, all symbolic links followed
  * @param size bytes of the file or device
+ * @param writers whether somebody else had it open for writing just before we had
  */
-record Descriptor(int number, FileStatus status, Path realPath, long size) {
+record Descriptor(int number, FileStatus status, Path realPath, long size, Lease writers) {
 
     /** What an opened file is for. */
     enum Purpose {
@@ -60,12 +61,8 @@ record Descriptor(int number, FileStatus status, Path realPath, long size) {
         boolean exclusive = purpose != Purpose.READ && expected.isBlockDevice();
         int flags = LinuxHost.O_CLOEXEC | LinuxHost.O_NONBLOCK | (exclusive ? LinuxHost.O_EXCL : 0)
                 | (purpose == Purpose.WRITE ? LinuxHost.O_RDWR : LinuxHost.O_RDONLY);
-        byte[] sameFile = LinuxHost.bytes("/proc/self/fd/" + place);
-        int number = retrying(() -> LinuxHost.open(sameFile, flags | LinuxHost.O_NOATIME, 0));
-        if (number < 0 && Errno.last() == Errno.EPERM) {
-            // Only the owner may leave the access time alone.
-            number = retrying(() -> LinuxHost.open(sameFile, flags, 0));
-        }
+        Lease writers = expected.isBlockDevice() ? Lease.UNKNOWN : askForWriters(path, place);
+        int number = openAgain(place, flags);
         if (number < 0) {
             if (Errno.last() == Errno.EBUSY && exclusive) {
                 throw new UnsafeException("the device is mounted or held: " + BlockDevice.usersOf(expected)
@@ -84,11 +81,32 @@ record Descriptor(int number, FileStatus status, Path realPath, long size) {
             }
             long size = status.isBlockDevice() ? BlockDevice.size(path, number) : status.size();
             usable = true;
-            return new Descriptor(number, status, realPath, size);
+            return new Descriptor(number, status, realPath, size, writers);
         } finally {
             if (!usable) {
                 LinuxHost.close(number);
             }
+        }
+    }
+
+    /** @return a descriptor of the file at this place; below 0 on failure, with the reason in errno */
+    private static int openAgain(int place, int flags) {
+        byte[] sameFile = LinuxHost.bytes("/proc/self/fd/" + place);
+        int number = retrying(() -> LinuxHost.open(sameFile, flags | LinuxHost.O_NOATIME, 0));
+        // Only the owner may leave the access time alone.
+        return number < 0 && Errno.last() == Errno.EPERM ? retrying(() -> LinuxHost.open(sameFile, flags, 0)) : number;
+    }
+
+    /** Through a descriptor of its own that only reads: beside one that writes the kernel cannot tell writers from readers. */
+    private static Lease askForWriters(Path path, int place) throws IOException {
+        int reader = openAgain(place, LinuxHost.O_CLOEXEC | LinuxHost.O_NONBLOCK | LinuxHost.O_RDONLY);
+        if (reader < 0) {
+            return Lease.UNKNOWN;
+        }
+        try {
+            return Lease.ask(path, reader, false);
+        } finally {
+            LinuxHost.close(reader);
         }
     }
 

@@ -22,11 +22,21 @@ public final class DiskImages {
     /** What an image is opened for. */
     public enum Access {
         /** To look at, beside anybody: read-only, no locks; a running user is only remarked. */
-        INSPECT,
+        INSPECT(Descriptor.Purpose.READ),
         /** To plan what a run would do: read-only, and refused where the run would be because somebody may write. */
-        PLAN,
+        PLAN(Descriptor.Purpose.READ_STABLE),
         /** To write, alone. */
-        WRITE
+        WRITE(Descriptor.Purpose.WRITE);
+
+        private final Descriptor.Purpose purpose;
+
+        Access(Descriptor.Purpose purpose) {
+            this.purpose = purpose;
+        }
+
+        Descriptor.Purpose purpose() {
+            return purpose;
+        }
     }
 
     /**
@@ -69,16 +79,12 @@ public final class DiskImages {
     }
 
     private static OpenedImage openChecked(Path path, Options options) throws IOException {
-        NativeFile file = NativeFile.open(path, switch (options.access()) {
-            case INSPECT -> Descriptor.Purpose.READ;
-            case PLAN -> Descriptor.Purpose.READ_STABLE;
-            case WRITE -> Descriptor.Purpose.WRITE;
-        });
+        NativeFile file = NativeFile.open(path, options.access().purpose());
         boolean opened = false;
         try {
-            List<String> remarks = new ArrayList<>(HostGuard.standard().check(file, options.access()));
+            List<String> remarks = new ArrayList<>(HostGuard.ofImage(file, options.access()));
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
-            LinkedFiles links = LinkedFiles.of(file, options);
+            LinkedFiles links = LinkedFiles.of(file, options, remarks);
             OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks);
             opened = true;
             return image;

@@ -27,9 +27,13 @@ record FileStatus(int mode, long device, long inode, long represents, long size,
         return call(descriptor, NO_NAME, LinuxHost.AT_EMPTY_PATH);
     }
 
-    /** @return the status of what a path leads to, through symbolic links; null on failure, with the reason in errno */
+    /**
+     * @return the status of what a path leads to, through symbolic links, good for telling which file it is; null on failure,
+     *     with the reason in errno
+     */
     static FileStatus of(byte[] path) {
-        return call(LinuxHost.AT_FDCWD, path, 0);
+        // What is asked for never changes, so no server needs to be waited for.
+        return call(LinuxHost.AT_FDCWD, path, LinuxHost.AT_STATX_DONT_SYNC);
     }
 
     private static FileStatus call(int directory, byte[] path, int flags) {

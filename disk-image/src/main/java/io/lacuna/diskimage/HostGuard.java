@@ -1,22 +1,61 @@
 package io.lacuna.diskimage;
 
+import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages.Access;
+import io.lacuna.diskimage.ImageLocks.Role;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 
-/** Everything that keeps an image from being changed by two at once, in its order: locks, users, saved memory. */
-record HostGuard() {
+/**
+ * Everything that keeps an image from being changed by two at once, in its order: locks, users without locks, saved memory.
+ * For a look only, what would stop a run is remarked.
+ */
+final class HostGuard {
 
-    static HostGuard standard() {
-        return new HostGuard();
+    private HostGuard() {
     }
 
-    /** @return remarks */
-    List<String> check(NativeFile file, Access access) throws IOException {
-        return lock(file, access);
+    /** @return remarks, each a sentence */
+    static List<String> ofImage(NativeFile file, Access access) throws IOException {
+        List<String> remarks = ofDataFile(file, access);
+        if (access == Access.INSPECT) {
+            SavedMemory.ofThisHost().find(file).ifPresent(sign -> remarks.add(sentence(sign)));
+        } else {
+            SavedMemory.ofThisHost().refuse(file);
+        }
+        return remarks;
     }
 
-    List<String> lock(NativeFile file, Access access) throws IOException {
-        return List.of();
+    /** @return remarks about a file that holds a part of an image's data */
+    static List<String> ofDataFile(NativeFile file, Access access) throws IOException {
+        return guard(file, access, access == Access.WRITE ? Role.WRITER : Role.READER);
+    }
+
+    /** @return remarks about a parent, which is only read */
+    static List<String> ofBackingFile(NativeFile file, Access access) throws IOException {
+        return guard(file, access, Role.READER);
+    }
+
+    private static List<String> guard(NativeFile file, Access access, Role role) throws IOException {
+        List<String> remarks = new ArrayList<>();
+        if (access == Access.INSPECT) {
+            ImageLocks.conflict(file, role).ifPresent(conflict -> remarks.add(sentence(conflict)));
+            if (remarks.isEmpty()) {
+                remarks.addAll(ImageUsers.remarks(file));
+            }
+            return remarks;
+        }
+        try {
+            ImageLocks.take(file, role).ifPresent(remarks::add);
+            remarks.addAll(ImageUsers.check(file));
+        } catch (UnsafeException e) {
+            throw e.in(file.path());
+        }
+        return remarks;
+    }
+
+    static String sentence(String text) {
+        return Character.toUpperCase(text.charAt(0)) + text.substring(1) + (text.endsWith(".") ? "" : ".");
     }
 }

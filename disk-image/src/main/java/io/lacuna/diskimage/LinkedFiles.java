@@ -29,23 +29,28 @@ final class LinkedFiles implements ImageLinks {
     private final Options options;
     private final List<Path> trees;
     private final List<FileStatus> chain;
+    private final List<String> remarks;
 
-    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain) {
+    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, List<String> remarks) {
         this.file = file;
         this.options = options;
         this.trees = trees;
         this.chain = chain;
+        this.remarks = remarks;
     }
 
-    /** @param file the image that the caller named */
-    static LinkedFiles of(NativeFile file, Options options) throws IOException {
+    /**
+     * @param file the image that the caller named
+     * @param remarks receives what is to be said of users of the files that are opened
+     */
+    static LinkedFiles of(NativeFile file, Options options, List<String> remarks) throws IOException {
         List<Path> trees = new ArrayList<>();
         trees.add(file.realPath().getParent());
         trees.add(givenDirectory(file).toRealPath());
         for (Path allowed : options.allowedBackingDirectories()) {
             trees.add(allowed.toRealPath());
         }
-        return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())));
+        return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())), remarks);
     }
 
     @Override
@@ -56,34 +61,30 @@ final class LinkedFiles implements ImageLinks {
                     + ", and it is not guessed, for a guest could have chosen it; record it with: qemu-img rebase -u -F FORMAT "
                     + "-b NAME IMAGE");
         }
-        NativeFile backing = open(path, name, options.access() == Access.INSPECT
-                ? Descriptor.Purpose.READ : Descriptor.Purpose.READ_STABLE);
-        boolean locked = false;
+        // Nobody writes to a parent, not even a run that writes to its child.
+        Access access = options.access() == Access.INSPECT ? Access.INSPECT : Access.PLAN;
+        NativeFile backing = open(path, name, access);
+        boolean free = false;
         try {
-            HostGuard.standard().lock(backing, options.access() == Access.INSPECT ? Access.INSPECT : Access.PLAN);
-            locked = true;
+            remarks.addAll(HostGuard.ofBackingFile(backing, access));
+            free = true;
         } finally {
-            if (!locked) {
+            if (!free) {
                 backing.close();
             }
         }
-        List<FileStatus> longer = new ArrayList<>(chain);
-        return DiskImages.openAs(format, backing, new LinkedFiles(backing,
-                new Options(options.access() == Access.INSPECT ? Access.INSPECT : Access.PLAN, format,
-                        options.allowedBackingDirectories()), trees, longer));
+        Options readOnly = new Options(access, format, options.allowedBackingDirectories());
+        return DiskImages.openAs(format, backing,
+                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), remarks));
     }
 
     @Override
     public HostFile openDataFile(String name) throws IOException {
         Path path = resolve("data file", name);
-        NativeFile data = open(path, name, switch (options.access()) {
-            case INSPECT -> Descriptor.Purpose.READ;
-            case PLAN -> Descriptor.Purpose.READ_STABLE;
-            case WRITE -> Descriptor.Purpose.WRITE;
-        });
+        NativeFile data = open(path, name, options.access());
         boolean usable = false;
         try {
-            HostGuard.standard().check(data, options.access());
+            remarks.addAll(HostGuard.ofDataFile(data, options.access()));
             usable = true;
             return data;
         } finally {
@@ -93,12 +94,12 @@ final class LinkedFiles implements ImageLinks {
         }
     }
 
-    private NativeFile open(Path path, String name, Descriptor.Purpose purpose) throws IOException {
+    private NativeFile open(Path path, String name, Access access) throws IOException {
         if (chain.size() >= LONGEST_CHAIN) {
             throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
         }
         try {
-            NativeFile opened = NativeFile.open(path, purpose, (realPath, status) -> admit(name, realPath, status));
+            NativeFile opened = NativeFile.open(path, access.purpose(), (realPath, status) -> admit(name, realPath, status));
             chain.add(opened.status());
             return opened;
         } catch (DiskFormatException e) {

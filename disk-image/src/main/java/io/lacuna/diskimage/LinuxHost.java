@@ -24,6 +24,8 @@ final class LinuxHost {
     static final int AT_FDCWD = -100;
     static final int AT_EMPTY_PATH = 0x1000;
 
+    static final int AT_STATX_DONT_SYNC = 0x4000;
+
     static final int O_RDONLY = 0;
     static final int O_RDWR = 2;
     static final int O_CREAT = 0x40;

@@ -69,6 +69,11 @@ final class NativeFile implements HostFile {
         return descriptor.status();
     }
 
+    /** @return whether somebody else had the file open for writing when it was opened here */
+    Lease writersBefore() {
+        return descriptor.writers();
+    }
+
     /** @return what a reader of the report should know about the host's part, each a sentence */
     List<String> remarks() {
         return List.copyOf(remarks);

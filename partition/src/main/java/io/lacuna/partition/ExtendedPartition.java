@@ -16,10 +16,11 @@ import java.util.Set;
  * The logical partition's start counts from its own EBR, the link's from the start of the extended partition.
  *
  * @param logicals in the order of the chain, numbered from the first index that was asked for
- * @param reserved the EBRs, and behind each the room up to its logical partition, where boot loaders may live; in bytes
+ * @param tables the sectors of the EBRs, in bytes
+ * @param kept the room behind each EBR up to its logical partition, where boot loaders may live; in bytes
  * @param damage what is wrong with the chain, in a sentence; nothing in it can be trusted then
  */
-record ExtendedPartition(List<Partition> logicals, ExtentSet reserved, Optional<String> damage) {
+record ExtendedPartition(List<Partition> logicals, ExtentSet tables, ExtentSet kept, Optional<String> damage) {
 
     /** Ours; Linux stops at 256 partitions of a disk in all. */
     private static final int MAX_LINKS = 256;
@@ -37,7 +38,8 @@ record ExtendedPartition(List<Partition> logicals, ExtentSet reserved, Optional<
         String damage = walk.run();
         List<Partition> logicals = damage == null ? walk.logicals
                 : walk.logicals.stream().map(logical -> logical.refused(damage)).toList();
-        return new ExtendedPartition(List.copyOf(logicals), walk.reserved.build(), Optional.ofNullable(damage));
+        return new ExtendedPartition(List.copyOf(logicals), walk.tables.build(), walk.kept.build(),
+                Optional.ofNullable(damage));
     }
 
     private static final class Walk {
@@ -47,7 +49,8 @@ record ExtendedPartition(List<Partition> logicals, ExtentSet reserved, Optional<
         private final long count;
         private int nextIndex;
         private final List<Partition> logicals = new ArrayList<>();
-        private final ExtentSet.Builder reserved = ExtentSet.builder();
+        private final ExtentSet.Builder tables = ExtentSet.builder();
+        private final ExtentSet.Builder kept = ExtentSet.builder();
 
         Walk(BlockSource disk, DiskGeometry geometry, long start, long count, int firstIndex) {
             this.disk = disk;
@@ -95,13 +98,16 @@ record ExtendedPartition(List<Partition> logicals, ExtentSet reserved, Optional<
 
         private void add(long ebr, List<Mbr.Entry> data) {
             long ebrOffset = geometry.bytes(ebr);
+            tables.add(ebrOffset, geometry.sectorSize());
             if (data.isEmpty()) {
-                reserved.add(ebrOffset, ALIGNMENT);
+                kept.add(ebrOffset, ALIGNMENT);
                 return;
             }
             Mbr.Entry entry = data.get(0);
             long first = ebr + entry.start();
-            reserved.add(ebrOffset, Math.max(geometry.sectorSize(), geometry.bytes(entry.start())));
+            if (entry.start() != 0) {
+                kept.add(ebrOffset, geometry.bytes(entry.start()));
+            }
             Partition partition = new Partition(nextIndex++, geometry.bytes(first), geometry.bytes(entry.count()),
                     PartitionTypes.mbrType(entry.type()), PartitionTypes.mbrName(entry.type()),
                     PartitionTypes.mbrRefusal(entry.type()));

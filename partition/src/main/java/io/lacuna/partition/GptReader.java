@@ -125,9 +125,9 @@ final class GptReader {
         GptCopy copy = chosen(found);
         DiskGeometry geometry = found.geometry();
         GptHeader header = copy.header();
-        ExtentSet reserved = ExtentSet.builder().add(0, geometry.bytes(header.firstUsable())).build();
-        Layout layout = new Layout("gpt", applyHybrid(copy.partitions(geometry), geometry), reserved,
-                geometry.bytes(header.lastUsable() + 1), inDoubt, List.copyOf(remarks));
+        ExtentSet tables = ExtentSet.builder().add(0, geometry.bytes(header.firstUsable())).build();
+        Layout layout = new Layout("gpt", applyHybrid(copy.partitions(geometry), geometry), tables,
+                ExtentSet.EMPTY, geometry.bytes(header.lastUsable() + 1), inDoubt, List.copyOf(remarks));
         return differ(found.primary(), found.backup()) || differ(found.primary(), found.atEnd())
                 ? layout.refused("the two copies of the GPT are both valid and say different things: let the guest choose the"
                         + " right one (gdisk)")

@@ -10,12 +10,13 @@ import java.util.Optional;
 /**
  * What a table says, before its partitions are held against each other and the disk.
  *
- * @param reserved bytes that belong to the table or to boot loaders, and to no partition
+ * @param tables bytes of the table itself, which no partition may cover
+ * @param kept further bytes that are no gap: boot loaders may live there
  * @param end first byte behind what partitions may use
  * @param inDoubt whether something about the table is odd, so that nothing outside of its partitions may be called a gap
  */
-record Layout(String scheme, List<Partition> partitions, ExtentSet reserved, long end, boolean inDoubt,
-        List<String> remarks) {
+record Layout(String scheme, List<Partition> partitions, ExtentSet tables, ExtentSet kept, long end,
+        boolean inDoubt, List<String> remarks) {
 
     /**
      * Left alone at the end of every disk, in bytes: RAID members, LDM and other owners of whole disks keep their own data
@@ -25,8 +26,8 @@ record Layout(String scheme, List<Partition> partitions, ExtentSet reserved, lon
 
     /** @return the same with every partition refused for this reason */
     Layout refused(String sentence) {
-        return new Layout(scheme, partitions.stream().map(partition -> partition.refused(sentence)).toList(), reserved, end,
-                true, remarks);
+        return new Layout(scheme, partitions.stream().map(partition -> partition.refused(sentence)).toList(), tables,
+                kept, end, true, remarks);
     }
 
     /** @return the same with each partition refused that is not wholly on the disk, or shares a byte with another or the table */
@@ -38,12 +39,12 @@ record Layout(String scheme, List<Partition> partitions, ExtentSet reserved, lon
                 checked[i] = partition.refused("it ends before it starts: the partition table is wrong");
             } else if (partition.offset() > diskSize || partition.length() > diskSize - partition.offset()) {
                 checked[i] = partition.refused("it reaches past the end of the disk: the image may have been cut short");
-            } else if (reserved.intersects(partition.offset(), partition.length())) {
+            } else if (tables.intersects(partition.offset(), partition.length())) {
                 checked[i] = partition.refused("it covers a part of the partition table");
             }
         }
         refuseOverlaps(checked);
-        return new Layout(scheme, Arrays.asList(checked), reserved, end, inDoubt, remarks);
+        return new Layout(scheme, Arrays.asList(checked), tables, kept, end, inDoubt, remarks);
     }
 
     /**
@@ -82,7 +83,7 @@ record Layout(String scheme, List<Partition> partitions, ExtentSet reserved, lon
         if (inDoubt || refused || first.isEmpty() || last <= first.get().offset()) {
             return ExtentSet.EMPTY;
         }
-        ExtentSet.Builder owned = ExtentSet.builder().addAll(reserved);
+        ExtentSet.Builder owned = ExtentSet.builder().addAll(tables).addAll(kept);
         partitions.forEach(partition -> owned.add(partition.offset(), partition.length()));
         return ExtentSet.ofRange(first.get().offset(), last - first.get().offset()).minus(owned.build());
     }

@@ -15,7 +15,8 @@ final class MbrReader {
     private final BlockSource disk;
     private final Mbr mbr;
     private final List<Partition> partitions = new ArrayList<>();
-    private final ExtentSet.Builder reserved = ExtentSet.builder();
+    private final ExtentSet.Builder tables = ExtentSet.builder();
+    private final ExtentSet.Builder kept = ExtentSet.builder();
     private final List<String> remarks = new ArrayList<>();
     private boolean inDoubt;
 
@@ -34,7 +35,7 @@ final class MbrReader {
         }
         OptionalInt sectorSize = MbrSectorSize.of(disk, mbr);
         DiskGeometry geometry = new DiskGeometry(disk.size(), sectorSize.orElse(Mbr.SIZE));
-        reserved.add(0, geometry.sectorSize());
+        tables.add(0, geometry.sectorSize());
         mbr.used().stream().filter(entry -> !entry.isExtended()).forEach(entry -> addPrimary(geometry, entry));
         if (sectorSize.isEmpty()) {
             return layout().refused("the MBR does not say whether its sectors have 512 or 4096 bytes, and nothing at the"
@@ -73,7 +74,8 @@ final class MbrReader {
         extended.damage().ifPresent(damage -> doubt(Character.toUpperCase(damage.charAt(0)) + damage.substring(1) + "."));
         inDoubt |= overlapped;
         partitions.addAll(extended.logicals());
-        reserved.addAll(extended.reserved());
+        tables.addAll(extended.tables());
+        kept.addAll(extended.kept());
         return extended.logicals().size();
     }
 
@@ -83,6 +85,6 @@ final class MbrReader {
     }
 
     private Layout layout() {
-        return new Layout("mbr", List.copyOf(partitions), reserved.build(), disk.size(), inDoubt, List.copyOf(remarks));
+        return new Layout("mbr", List.copyOf(partitions), tables.build(), kept.build(), disk.size(), inDoubt, List.copyOf(remarks));
     }
 }

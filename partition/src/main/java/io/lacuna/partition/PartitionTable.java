@@ -60,7 +60,7 @@ public final class PartitionTable {
         Layout layout = MbrReader.read(disk, counting.get());
         List<String> remarks = new ArrayList<>(gpt.remarks());
         remarks.addAll(layout.remarks());
-        return of(new Layout(layout.scheme(), layout.partitions(), layout.reserved(), layout.end(),
+        return of(new Layout(layout.scheme(), layout.partitions(), layout.tables(), layout.kept(), layout.end(),
                 layout.inDoubt() || !gpt.remarks().isEmpty(), remarks), disk.size());
     }
 

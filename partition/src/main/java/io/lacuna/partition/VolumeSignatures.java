@@ -15,10 +15,15 @@ public final class VolumeSignatures {
      * signature beside a file system must still be seen.
      *
      * @param volume the bytes of one partition or of a whole disk, of any length
-     * @return all that were found, in order of their place; empty if none
+     * @return all that were found, each name once; empty if none
      * @throws IOException if the bytes cannot be read; never because of what they are
      */
     public static List<VolumeSignature> scan(BlockSource volume) throws IOException {
-        return List.of();
+        Signatures signatures = new Signatures(new VolumeBytes(volume));
+        SwapSignatures.find(signatures);
+        RaidSignatures.find(signatures);
+        FixedMagics.find(signatures);
+        CheckedSignatures.find(signatures);
+        return signatures.list();
     }
 }

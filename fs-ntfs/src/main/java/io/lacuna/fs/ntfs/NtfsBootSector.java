@@ -2,6 +2,7 @@ package io.lacuna.fs.ntfs;
 
 import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
+import io.lacuna.blockio.DiskFormatException;
 
 /**
  * NTFS boot sector: 512 bytes at byte 0 of the volume, little-endian. Source: libfsntfs, "Volume header"; cluster sizes above
@@ -47,7 +48,7 @@ record NtfsBootSector(int sectorSize, int clusterSize, long totalSectors, long c
      * @param volumeSize bytes of the volume
      * @throws CorruptException if a field is out of its range, or the file system is larger than the volume
      */
-    static NtfsBootSector parse(Bytes sector, long volumeSize) throws CorruptException {
+    static NtfsBootSector parse(Bytes sector, long volumeSize) throws DiskFormatException {
         if (!sector.matches(SIGNATURE_AT, SIGNATURE)) {
             throw sector.corrupt("NTFS boot sector: signature", SIGNATURE_AT, "\"" + SIGNATURE + "\"", "something else");
         }
@@ -59,6 +60,10 @@ record NtfsBootSector(int sectorSize, int clusterSize, long totalSectors, long c
             throw sector.corrupt("NTFS boot sector: fields of FAT", FAT_FIELDS, "0", "something else");
         }
         int sectorSize = sector.u16(BYTES_PER_SECTOR);
+        if (sectorSize == 256) {    // mkntfs makes these, Windows cannot read them
+            throw sector.unsupported("NTFS boot sector: bytes per sector", BYTES_PER_SECTOR, "512, 1024, 2048 or 4096",
+                    sectorSize);
+        }
         if (sectorSize < 512 || sectorSize > 4096 || Integer.bitCount(sectorSize) != 1) {
             throw sector.corrupt("NTFS boot sector: bytes per sector", BYTES_PER_SECTOR, "512, 1024, 2048 or 4096",
                     sectorSize);
@@ -76,8 +81,8 @@ record NtfsBootSector(int sectorSize, int clusterSize, long totalSectors, long c
         return new NtfsBootSector(sectorSize, clusterSize, totalSectors, clusterCount,
                 cluster(sector, "MFT", MFT_CLUSTER, clusterCount),
                 cluster(sector, "MFT mirror", MIRROR_CLUSTER, clusterCount),
-                blockSize(sector, "file record", RECORD_SIZE, clusterSize),
-                blockSize(sector, "index block", INDEX_BLOCK_SIZE, clusterSize));
+                blockSize(sector, "file records", RECORD_SIZE, clusterSize),
+                blockSize(sector, "index blocks", INDEX_BLOCK_SIZE, clusterSize));
     }
 
     private static int clusterSize(Bytes sector, int sectorSize) throws CorruptException {
@@ -105,7 +110,7 @@ record NtfsBootSector(int sectorSize, int clusterSize, long totalSectors, long c
         // A positive value is at most 127 clusters of 2 MiB, which an int holds.
         int size = value > 0 ? value * clusterSize : value < -31 || value == 0 ? 0 : 1 << -value;
         if (size < 512 || size > MAX_RECORD_SIZE || Integer.bitCount(size) != 1) {
-            throw sector.corrupt("NTFS boot sector: size of a " + of, at, "512 bytes to 64 KiB", value);
+            throw sector.corrupt("NTFS boot sector: size of " + of, at, "512 bytes to 64 KiB", value);
         }
         return size;
     }

@@ -1,0 +1,156 @@
+package io.lacuna.diskimage;
+
+import io.lacuna.blockio.UnsafeException;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Predicate;
+
+/**
+ * Looks for a running user of an image that takes no QEMU locks: an open descriptor, a mapping, a loop device, VMware's lock
+ * folder. One that may write stops the run, one that only reads is remarked.
+ *
+ * <p>The kernel itself is asked first ({@link Lease}); only where it knows of somebody, or cannot tell, are the processes
+ * searched.
+ */
+final class ImageUsers {
+
+    /** A program that ends lets go of its files a little later than it is seen to be gone. */
+    private static final int TRIES = 6;
+    private static final int PAUSE_MILLIS = 20;
+
+    private ImageUsers() {
+    }
+
+    /**
+     * @return remarks about users that only read
+     * @throws UnsafeException if something may write to the image
+     */
+    static List<String> check(NativeFile file) throws IOException {
+        refuseVmwareLocks(file);
+        Lease others = othersThan(file);
+        if (others == Lease.GRANTED) {
+            return List.of();
+        }
+        List<String> remarks = refuseLoopDevices(file);
+        Predicate<FileStatus> related = file.isBlockDevice() ? BlockDevice.sharingStorageWith(file.status())
+                : file.status()::isSameFileAs;
+        List<Processes.User> users = Processes.having(related);
+        for (Processes.User user : users) {
+            if (user.process() != Processes.self()) {
+                remarks.add(refuseWriter(user));
+            }
+        }
+        Lease writers = file.isWritable() ? file.writersBefore() : others;
+        if (writers != Lease.GRANTED && !file.isBlockDevice()) {
+            explain(file, writers, users, remarks);
+        }
+        return remarks;
+    }
+
+    /** For a look only: every user is a remark. */
+    static List<String> remarks(NativeFile file) throws IOException {
+        try {
+            return check(file);
+        } catch (UnsafeException e) {
+            return List.of(Character.toUpperCase(e.what().charAt(0)) + e.what().substring(1) + ".");
+        }
+    }
+
+    /** @return the remark about one that does not write */
+    private static String refuseWriter(Processes.User user) throws UnsafeException {
+        if (user.writes()) {
+            throw new UnsafeException("the image is in use: " + user.describe()
+                    + " for writing; shut the machine down or close the program first");
+        }
+        return Character.toUpperCase(user.describe().charAt(0)) + user.describe().substring(1) + " for reading.";
+    }
+
+    /**
+     * Looks for mappings, which outlive their descriptors; and if the kernel knows of a writer, insists on finding it.
+     *
+     * @param users those found by descriptor; only this very process' own can write
+     */
+    private static void explain(NativeFile file, Lease writers, List<Processes.User> users, List<String> remarks)
+            throws IOException {
+        boolean explained = false;
+        for (Processes.User user : Processes.mapping(file.status())) {
+            explained |= user.process() == Processes.self() || !user.writes();
+            if (user.process() != Processes.self()) {
+                remarks.add(refuseWriter(user));
+            }
+        }
+        long own = users.stream().filter(user -> user.process() == Processes.self() && user.writes()).count();
+        if (writers != Lease.REFUSED || explained || own > (file.isWritable() ? 1 : 0)) {
+            return;
+        }
+        for (int i = 0; i < TRIES; i++) {
+            if (othersThan(file) == Lease.GRANTED) {
+                return;
+            }
+            pause();
+        }
+        throw new UnsafeException("the kernel says that something else has the image open for writing, and no process that "
+                + "Lacuna can see does: a program of another user or container, or an export by the kernel (iSCSI, NVMe, NFS); "
+                + "stop it first");
+    }
+
+    private static Lease othersThan(NativeFile file) throws IOException {
+        return file.isBlockDevice() ? Lease.UNKNOWN : Lease.ask(file.path(), file.number(), file.isWritable());
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(PAUSE_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static List<String> refuseLoopDevices(NativeFile file) throws IOException {
+        List<String> remarks = new ArrayList<>();
+        Path devices = Path.of("/sys/block");
+        if (!Files.isDirectory(devices)) {
+            return remarks;
+        }
+        try (DirectoryStream<Path> loops = Files.newDirectoryStream(devices, "loop*")) {
+            for (Path loop : loops) {
+                Path backing = loop.resolve("loop/backing_file");
+                if (!Files.exists(backing)) {
+                    continue;
+                }
+                String name = Files.readString(backing).strip();
+                FileStatus status = FileStatus.of(LinuxHost.bytes(name));
+                if (status == null || !status.isSameFileAs(file.status())) {
+                    continue;
+                }
+                if (!Files.readString(loop.resolve("ro")).strip().equals("1")) {
+                    throw new UnsafeException("the image is in use: the loop device /dev/" + loop.getFileName()
+                            + " writes to it; unmount it and run losetup -d /dev/" + loop.getFileName());
+                }
+                remarks.add("The read-only loop device /dev/" + loop.getFileName() + " shows the image.");
+            }
+        }
+        return remarks;
+    }
+
+    /** A running machine of VMware keeps a folder (Workstation) or file (older) beside each disk, "NAME.lck". */
+    private static void refuseVmwareLocks(NativeFile file) throws IOException {
+        for (Path path : List.of(file.realPath(), file.path().toAbsolutePath())) {
+            Path lock = path.resolveSibling(path.getFileName() + ".lck");
+            if (Files.isRegularFile(lock) || Files.isDirectory(lock) && !isEmpty(lock)) {
+                throw new UnsafeException("VMware holds the image (" + lock.getFileName()
+                        + " lies beside it); shut the machine down, or delete that lock if its machine is known to be off");
+            }
+        }
+    }
+
+    private static boolean isEmpty(Path directory) throws IOException {
+        try (DirectoryStream<Path> inside = Files.newDirectoryStream(directory)) {
+            return !inside.iterator().hasNext();
+        }
+    }
+}
