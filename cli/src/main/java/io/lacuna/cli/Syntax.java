@@ -95,7 +95,7 @@ final class Syntax {
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
-        spec.addPositional(PositionalParamSpec.builder().paramLabel("IMAGE").arity("1..*").type(List.class)
+        spec.addPositional(PositionalParamSpec.builder().paramLabel("IMAGE").arity("1..*").required(true).type(List.class)
                 .auxiliaryTypes(Path.class).description("Disk image or block device; a directory stands for all disk images "
                         + "in it and below.").build());
         return spec;

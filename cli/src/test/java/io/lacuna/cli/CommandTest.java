@@ -170,7 +170,7 @@ class CommandTest {
         long all = Long.parseLong(jq(".images[0].plannedBytes"));
         lacuna("reclaim", "--dry-run", "--json", "--granularity", "1MiB", image);
         long coarse = Long.parseLong(jq(".images[0].plannedBytes"));
-        lacuna("reclaim", "--dry-run", "--json", "--min-extent", "2MiB", image);
+        lacuna("reclaim", "--dry-run", "--json", "--min-extent", "512KiB", image);
         long few = Long.parseLong(jq(".images[0].plannedBytes"));
         assertTrue(coarse < all && few < all && coarse > 0 && few > 0, all + " " + coarse + " " + few);
     }
