@@ -5,20 +5,28 @@ import static io.lacuna.fs.ntfs.Refusals.assertUnsupported;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.lacuna.blockio.Bytes;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FreeSpace;
 import io.lacuna.fixtures.ByteArraySource;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class NtfsBootSectorTest {
+
+    @TempDir
+    Path directory;
 
     private static NtfsEditor with(Consumer<ByteBuffer> change) throws IOException {
         NtfsEditor editor = NtfsVolumes.small();
@@ -48,7 +56,7 @@ class NtfsBootSectorTest {
 
     private static ByteBuffer sector(int sectorSize, int perCluster) {
         ByteBuffer sector = ByteBuffer.allocate(512).order(ByteOrder.LITTLE_ENDIAN);
-        sector.put(3, "NTFS    ".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        sector.put(3, "NTFS    ".getBytes(StandardCharsets.US_ASCII));
         sector.putShort(0x0B, (short) sectorSize).put(0x0D, (byte) perCluster);
         sector.putLong(0x28, 1L << 40).putLong(0x30, 4).putLong(0x38, 5);
         sector.put(0x40, (byte) -10).put(0x44, (byte) -12).putShort(0x1FE, (short) 0xAA55);
@@ -63,7 +71,7 @@ class NtfsBootSectorTest {
 
     @Test
     void rejectsOtherSignatures() throws IOException {
-        NtfsEditor bitLocker = with(b -> b.put(3, "-FVE-FS-".getBytes(java.nio.charset.StandardCharsets.US_ASCII)));
+        NtfsEditor bitLocker = with(b -> b.put(3, "-FVE-FS-".getBytes(StandardCharsets.US_ASCII)));
         assertEquals(Optional.empty(), new NtfsProbe().recognise(new ByteArraySource(bitLocker.bytes)));
         assertCorrupt("signature", bitLocker);
     }
@@ -158,27 +166,21 @@ class NtfsBootSectorTest {
         assertEquals("The volume ends before the place of the NTFS backup boot sector.", space.remarks().get(0));
     }
 
-    /** The backup boot sector lies behind the last cluster. */
-    @Test
-    void nothingBehindTheLastClusterIsFree() throws IOException {
-        for (int spare = 0; spare < 8; spare++) {
-            int sectors = (3 << 20) / 512 + spare;
-            NtfsEditor editor = with(b -> b.putLong(0x28, sectors));
-            // The journal, the MFT and its mirror lie in what is left; $Bitmap now is too large and must be cut as well.
-            int clusters = sectors / 8;
-            int bitmapSize = (clusters + 63) / 64 * 8;
-            editor.attribute(6, NtfsEditor.DATA, a -> a.putLong(0x30, bitmapSize).putLong(0x38, bitmapSize));
-            for (int cluster = clusters - 20; cluster < 1023; cluster++) {
-                editor.mark(cluster, false);
-            }
-            editor.record(8, record -> record.putShort(0x18, record.getShort(0x18)));
-            try {
-                FreeSpace space = editor.freeSpace();
-                assertEquals((long) clusters * 4096, space.free().end(space.free().count() - 1));
-            } catch (io.lacuna.blockio.CorruptException badClusterFileIsLarger) {
-                assertEquals(true, badClusterFileIsLarger.getMessage().contains("place of a run"),
-                        badClusterFileIsLarger::getMessage);
-            }
+    /** The backup boot sector lies behind the last cluster, and the bits behind its bit are no clusters. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 7, 8, 63, 64, 65, 500})
+    void trapNothingBehindTheLastClusterIsFree(int spare) throws IOException {
+        Path image = NtfsVolumes.make(directory, (4 << 20) + spare * 512, "-s 512 -c 512");
+        NtfsEditor editor = new NtfsEditor(Files.readAllBytes(image));
+        ExtentSet before = editor.freeSpace().free();
+        int clusters = (4 << 20) / 512 + spare - 1;
+        assertEquals(clusters, editor.clusterCount());
+        editor.mark(clusters - 1, false);
+        for (int padding = clusters; padding < (clusters + 63) / 64 * 64; padding++) {
+            editor.mark(padding, false);
         }
+        ExtentSet free = editor.freeSpace().free();
+        assertEquals(before.union(ExtentSet.ofRange((clusters - 1) * 512L, 512)), free);
+        assertEquals(clusters * 512L, free.end(free.count() - 1));
     }
 }
