@@ -284,6 +284,11 @@ final class NativeFile implements HostFile {
         return punchSupport;
     }
 
+    /** For tests of a host that punches in another way than this one. */
+    void assume(PunchSupport support) {
+        punchSupport = support;
+    }
+
     private void requireWritable() throws IOException {
         if (!writable) {
             throw new IOException(path + ": was opened for reading only");

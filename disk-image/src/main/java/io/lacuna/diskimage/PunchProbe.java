@@ -7,9 +7,9 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 
 /**
@@ -29,27 +29,47 @@ final class PunchProbe {
     private static final Map<Long, String> KNOWN = Map.of(0xEF53L, "ext4", 0x58465342L, "XFS", 0x9123683EL, "btrfs",
             0x01021994L, "tmpfs", 0xF2F52010L, "F2FS", 0x7461636FL, "OCFS2", 0x01161970L, "GFS2");
 
-    private static final Map<Long, PunchSupport> BY_DEVICE = new ConcurrentHashMap<>();
+    private static final Map<Host, PunchSupport> KNOWN_HOSTS = new HashMap<>();
+
+    /**
+     * A mounted file system. The device number alone would not do: the next file system on the same device has it too.
+     *
+     * @param type as in linux/magic.h
+     * @param blockSize bytes
+     * @param blocks how many it has
+     * @param id the file system's own, where it has one
+     */
+    private record Host(long device, long mount, long type, long blockSize, long blocks, long id) {
+
+        static Host of(NativeFile file) throws IOException {
+            byte[] raw = new byte[256];
+            if (LinuxHost.fstatfs(file.number(), raw) != 0) {
+                throw Errno.failure(file.path(), "fstatfs");
+            }
+            // struct statfs of 64-bit systems: type, block size, blocks, free, available, files, free ones, id; 8 bytes each.
+            ByteBuffer status = ByteBuffer.wrap(raw).order(ByteOrder.nativeOrder());
+            return new Host(file.status().device(), file.status().mount(), status.getLong(0) & 0xFFFF_FFFFL, status.getLong(8),
+                    status.getLong(16), status.getLong(56));
+        }
+    }
 
     private PunchProbe() {
     }
 
     /** @throws UnsupportedException if the file system cannot punch */
     static PunchSupport support(NativeFile file, Consumer<String> remarks) throws IOException {
-        long device = file.status().device();
-        PunchSupport known = BY_DEVICE.get(device);
-        if (known != null) {
-            return known;
-        }
-        synchronized (BY_DEVICE) {
-            if (!BY_DEVICE.containsKey(device)) {
-                PunchSupport found = probe(file);
-                if (found == null) {
-                    return assumed(file, remarks);
-                }
-                BY_DEVICE.put(device, found);
+        Host host = Host.of(file);
+        synchronized (KNOWN_HOSTS) {
+            PunchSupport known = KNOWN_HOSTS.get(host);
+            if (known != null) {
+                return known;
             }
-            return BY_DEVICE.get(device);
+            PunchSupport found = probe(file);
+            if (found == null) {
+                return assumed(file, host, remarks);
+            }
+            KNOWN_HOSTS.put(host, found);
+            return found;
         }
     }
 
@@ -159,21 +179,14 @@ final class PunchProbe {
         return smallest;
     }
 
-    private static PunchSupport assumed(NativeFile file, Consumer<String> remarks) throws IOException {
-        byte[] raw = new byte[256];
-        if (LinuxHost.fstatfs(file.number(), raw) != 0) {
-            throw Errno.failure(file.path(), "fstatfs");
-        }
-        // struct statfs: type and block size come first, 8 bytes each on 64-bit systems.
-        ByteBuffer status = ByteBuffer.wrap(raw).order(ByteOrder.nativeOrder());
-        String type = KNOWN.get(status.getLong(0) & 0xFFFF_FFFFL);
-        long blockSize = status.getLong(8);
-        if (type == null || blockSize < SMALLEST || Long.bitCount(blockSize) != 1) {
+    private static PunchSupport assumed(NativeFile file, Host host, Consumer<String> remarks) throws IOException {
+        String type = KNOWN.get(host.type());
+        if (type == null || host.blockSize() < SMALLEST || Long.bitCount(host.blockSize()) != 1) {
             throw new UnsupportedException("whether the host's file system can punch holes could not be tried out, and its "
                     + "type is not one that is known to; make " + file.realPath().getParent() + " writable");
         }
         remarks.accept("Whether the host can punch holes could not be tried out beside the image; " + type + " with blocks of "
-                + blockSize + " bytes is taken to do it by the block.");
-        return new PunchSupport(blockSize, 0, true, "PUNCH_HOLE");
+                + host.blockSize() + " bytes is taken to do it by the block.");
+        return new PunchSupport(host.blockSize(), 0, true, "PUNCH_HOLE");
     }
 }
