@@ -11,6 +11,7 @@ import io.lacuna.diskimage.DiskImages.Options;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -102,6 +103,9 @@ final class LinkedFiles implements ImageLinks {
             NativeFile opened = NativeFile.open(path, access.purpose(), (realPath, status) -> admit(name, realPath, status));
             chain.add(opened.status());
             return opened;
+        } catch (NoSuchFileException e) {
+            throw new UnsupportedException("the image names the file " + quoted(name) + ", which is missing (" + path
+                    + "); put it back, for without it the disk cannot be read").in(file.path());
         } catch (DiskFormatException e) {
             throw e.in(file.path());
         }
