@@ -30,7 +30,6 @@ final class LinuxHost {
     static final int O_RDWR = 2;
     static final int O_CREAT = 0x40;
     static final int O_EXCL = 0x80;
-    static final int O_NONBLOCK = 0x800;
     static final int O_NOATIME = 0x4_0000;
     static final int O_CLOEXEC = 0x8_0000;
     static final int O_PATH = 0x20_0000;
