@@ -59,7 +59,7 @@ record Descriptor(int number, FileStatus status, Path realPath, long size, Lease
     private static Descriptor reopen(Path path, Path realPath, int place, FileStatus expected, Purpose purpose)
             throws IOException {
         boolean exclusive = purpose != Purpose.READ && expected.isBlockDevice();
-        int flags = LinuxHost.O_CLOEXEC | LinuxHost.O_NONBLOCK | (exclusive ? LinuxHost.O_EXCL : 0)
+        int flags = LinuxHost.O_CLOEXEC | (exclusive ? LinuxHost.O_EXCL : 0)
                 | (purpose == Purpose.WRITE ? LinuxHost.O_RDWR : LinuxHost.O_RDONLY);
         Lease writers = expected.isBlockDevice() ? Lease.UNKNOWN : askForWriters(path, place);
         int number = openAgain(place, flags);
@@ -99,7 +99,7 @@ record Descriptor(int number, FileStatus status, Path realPath, long size, Lease
 
     /** Through a descriptor of its own that only reads: beside one that writes the kernel cannot tell writers from readers. */
     private static Lease askForWriters(Path path, int place) throws IOException {
-        int reader = openAgain(place, LinuxHost.O_CLOEXEC | LinuxHost.O_NONBLOCK | LinuxHost.O_RDONLY);
+        int reader = openAgain(place, LinuxHost.O_CLOEXEC | LinuxHost.O_RDONLY);
         if (reader < 0) {
             return Lease.UNKNOWN;
         }

@@ -50,8 +50,14 @@ final class SavedMemory {
 
     /** Bytes in which a machine's description must be; libvirt's are some ten thousand. */
     private static final int LONGEST_DESCRIPTION = 1 << 20;
-    private static final Pattern PATH = Pattern.compile("\\b(?:file|dev|volume)\\s*=\\s*(?:'([^'<]*)'|\"([^\"<]*)\")");
-    private static final Pattern EXTERNAL_MEMORY = Pattern.compile("<memory\\b[^>]*\\bsnapshot\\s*=\\s*['\"]external['\"]");
+
+    /** Compiled only on a host with libvirt. */
+    private static final class Description {
+        private static final Pattern PATH
+                = Pattern.compile("\\b(?:file|dev|volume)\\s*=\\s*(?:'([^'<]*)'|\"([^\"<]*)\")");
+        private static final Pattern EXTERNAL_MEMORY
+                = Pattern.compile("<memory\\b[^>]*\\bsnapshot\\s*=\\s*['\"]external['\"]");
+    }
 
     private final List<Path> stateFolders;
     private final List<Path> snapshotFolders;
@@ -102,7 +108,7 @@ final class SavedMemory {
             for (Path machine : list(folder, "*")) {
                 for (Path snapshot : list(machine, "*.xml")) {
                     String description = head(snapshot);
-                    if (EXTERNAL_MEMORY.matcher(description).find() && names(description, image)) {
+                    if (Description.EXTERNAL_MEMORY.matcher(description).find() && names(description, image)) {
                         return Optional.of("libvirt has a snapshot with memory of the machine that uses the image (" + snapshot
                                 + "), and going back to it needs the disk as it was; delete the snapshot first");
                     }
@@ -151,7 +157,7 @@ final class SavedMemory {
 
     /** @return whether a description names the image as one of its files, by whatever path */
     private static boolean names(String description, NativeFile image) {
-        Matcher path = PATH.matcher(description);
+        Matcher path = Description.PATH.matcher(description);
         while (path.find()) {
             String text = path.group(1) != null ? path.group(1) : path.group(2);
             String name = text.replace("&apos;", "'").replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">")

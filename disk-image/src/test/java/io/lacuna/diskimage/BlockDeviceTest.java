@@ -86,8 +86,9 @@ class BlockDeviceTest {
             }
             Arrays.fill(content, 4096, 1 << 20, (byte) 0);
             assertArrayEquals(content, Files.readAllBytes(loop.file));
-            assertEquals(SIZE - (1 << 20) + 4096, Tools.ok("stat", "-c", "%b", loop.file.toString()).strip()
-                    .transform(Long::parseLong) * 512);
+            // A file in many pieces costs its file system a block or two for the list of them.
+            long stored = Long.parseLong(Tools.ok("stat", "-c", "%b", loop.file.toString()).strip()) * 512;
+            assertEquals(SIZE - (1 << 20) + 4096, stored, 4 * 4096);
         }
     }
 
