@@ -59,6 +59,13 @@ final class ExtImage {
         return image;
     }
 
+    /** Adds multiple mount protection. Last, for a program that writes under it waits for half a minute. */
+    static Path protect(Path image) {
+        Tools.require("tune2fs");
+        Tools.ok("tune2fs", "-O", "mmp", image.toString());
+        return image;
+    }
+
     ExtImage copy() {
         return new ExtImage(bytes.clone());
     }

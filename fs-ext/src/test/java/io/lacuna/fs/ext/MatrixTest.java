@@ -45,7 +45,7 @@ class MatrixTest {
             ext4 | 40M  | -t ext4 -b 4096 -g 512 -O 64bit,^metadata_csum,uninit_bg
             ext4 | 40M  | -t ext4 -b 4096 -g 512 -O ^metadata_csum,^uninit_bg
             ext4 | 40M  | -t ext4 -b 1024 -g 512 -O ^flex_bg,^metadata_csum,uninit_bg,^sparse_super,^resize_inode
-            ext4 | 40M  | -t ext4 -b 4096 -g 512 -O metadata_csum_seed,quota,project,mmp,orphan_file,ea_inode,large_dir,inline_data,encrypt,casefold,verity,fast_commit,stable_inodes
+            ext4 | 40M  | -t ext4 -b 4096 -g 512 -O metadata_csum_seed,quota,project,orphan_file,ea_inode,large_dir,inline_data,encrypt,casefold,verity,fast_commit,stable_inodes
             ext4 | 60M  | -t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode
             ext4 | 60M  | -t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode,^flex_bg
             ext4 | 60M  | -t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode,bigalloc -C 4096
@@ -133,6 +133,11 @@ class MatrixTest {
         Path image = ExtImage.makeFile(directory, "20M", "-t", "ext4", "-O", "metadata_csum_seed");
         Tools.ok("tune2fs", "-U", "random", image.toString());
         requireSameAsDumpE2fs(image, "ext4");
+    }
+
+    @Test
+    void multipleMountProtectionCountsAsUsed() throws IOException {
+        requireSameAsDumpE2fs(ExtImage.protect(ExtImage.makeFile(directory, "20M", "-t", "ext4")), "ext4");
     }
 
     private static FreeSpace requireSameAsDumpE2fs(Path image, String type) throws IOException {
