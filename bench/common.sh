@@ -1,5 +1,5 @@
-# Shared by workloads.sh, tool.sh and run.sh: where things lie, and attaching and mounting with a clean-up that always runs.
-# Source it with `here` set to this directory.
+# Shared by workloads.sh, tool.sh and run.sh: where things lie, and attaching and mounting with a clean-up that
+# always runs. Source it with `here` set to this directory.
 # shellcheck shell=bash disable=SC2154,SC2034
 
 LACUNA_BENCH_DIR=${LACUNA_BENCH_DIR:-/var/tmp/lacuna-bench}
