@@ -17,6 +17,11 @@ need_tools() {
 
 need_root() { [ "$(id -u)" = 0 ] || die "needs root, for loop devices and mounts"; }
 
+one_at_a_time() {
+    exec 9>"$LACUNA_BENCH_DIR/lock"
+    flock --nonblock 9 || die "another script of the benchmark is at work in $LACUNA_BENCH_DIR"
+}
+
 build_programs() {
     local name
     mkdir -p "$bin"

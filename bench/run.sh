@@ -9,6 +9,7 @@
 #   SECONDS_LIMIT=900       a run that takes longer is stopped and counts as failed
 #   WARM=1                  start each tool once (--version) after the caches were dropped: its program is cached,
 #                           the image is not
+# shellcheck disable=SC2317  # what the undo stack calls looks unreachable
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -148,9 +149,10 @@ machine() {
     echo "- host file system: $(findmnt -no FSTYPE,OPTIONS,SOURCE -T "$LACUNA_BENCH_DIR" | tr -s ' ')"
     echo "- $(qemu-img --version | head -1); $(e2fsck -V 2>&1 | head -1); $(ntfs-3g --version 2>&1 | head -1)"
     echo "- $(fstrim --version)"
-    command -v nbdfuse >/dev/null && echo "- $(nbdfuse --version | head -1)"
-    command -v virt-sparsify >/dev/null &&
+    ! command -v nbdfuse >/dev/null || echo "- $(nbdfuse --version | head -1)"
+    if [[ " $TOOLS " == *" virt-sparsify "* ]] && command -v virt-sparsify >/dev/null; then
         echo "- $(virt-sparsify --version), libguestfs: ${LIBGUESTFS_BACKEND_SETTINGS:-its default settings}"
+    fi
     echo "- Java: $(java -version 2>&1 | head -1); Lacuna: \`$LACUNA reclaim IMAGE\`, $commit"
     echo "- rounds: $RUNS${WARM:+, programs cached}; load average $1 before, $(cut -d' ' -f1-3 /proc/loadavg) after"
 }
@@ -184,7 +186,8 @@ summary() {
                 for (r = 1; r <= 1000; r++) if ((key, r) in time && (name[1] "\tfloor", r) in time)
                     ratios = ratios " " time[key, r] / time[name[1] "\tfloor", r]
                 middle = median(wall[key]); lowest = low; highest = high
-                printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %.2f | %.2f | %.0f | %.0f | %.0f | %.1f | %s | %s |\n",
+                printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %.2f | %.2f | %.0f |" \
+                    " %.0f | %.0f | %.1f | %s | %s |\n",
                     name[1], name[2], runs[key], key in failed ? ", failed with" failed[key] : "",
                     middle, lowest, highest, ratios == "" ? "-" : sprintf("%.2f", median(ratios)),
                     median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
@@ -194,13 +197,33 @@ summary() {
         }' "$table"
 }
 
+left_out=()
+load=
+interrupted=yes
+write_report() { # also of what was measured until an interruption
+    [ -s "$table" ] || return 0
+    {
+        echo "# Measured $stamp"
+        echo
+        machine "$load"
+        local line
+        for line in "${left_out[@]}"; do echo "- left out: $line"; done
+        [ -z "$interrupted" ] || echo "- stopped before the end"
+        echo
+        summary
+    } >"$report"
+    cat "$report"
+    say "kept in $report; single runs in $table; logs in $logs"
+}
+
 main() {
-    local workload tool file largest=0 load format round i
-    local workloads=("$@") tools=() left_out=() candidates
+    local workload tool file largest=0 format round i
+    local workloads=("$@") tools=() candidates
     export LIBGUESTFS_BACKEND=direct
     need_root
     need_tools gcc qemu-img losetup fstrim e2fsck ntfs-3g ntfsfix fuser findmnt lscpu sha256sum
     mkdir -p "$results" "$logs"
+    one_at_a_time
     build_programs
     clean_up_on_exit
     later "rm -f $LACUNA_BENCH_DIR/work.raw $LACUNA_BENCH_DIR/work.qcow2"
@@ -225,6 +248,7 @@ main() {
         if [ -z "$why" ]; then tools+=("$tool"); else left_out+=("$tool: $why"); fi
     done
     : >"$table"
+    later write_report
     for workload in "${workloads[@]}"; do
         format=$(format_of "$workload")
         candidates=()
@@ -237,16 +261,8 @@ main() {
             done
         done
     done
-    {
-        echo "# Measured $stamp"
-        echo
-        machine "$load"
-        for i in "${left_out[@]}"; do echo "- left out: $i"; done
-        echo
-        summary
-    } >"$report"
-    cat "$report"
-    say "kept in $report; single runs in $table; logs in $logs"
+    interrupted=
+    undo
 }
 
 # In one line, so that bash has read the whole file before it starts and an edit meanwhile does no harm.

@@ -20,8 +20,8 @@ WORKING_COPY=$((10 * GIB))
 
 scaled() { awk -v bytes="$1" -v scale="$SCALE" 'BEGIN { printf "%.0f", bytes * scale }'; }
 
-# 16 GiB, at smaller scales at least 1 GiB.
-scaled_disk() { awk -v scale="$SCALE" 'BEGIN { n = int(16 * scale + 0.999); printf "%.0f", (n ? n : 1) * 1073741824 }'; }
+# 16 GiB; at smaller scales whole GiB, rounded up.
+scaled_disk() { echo $(( $(awk -v scale="$SCALE" 'BEGIN { printf "%d", 16 * scale + 0.999 }') * GIB )); }
 
 # Refuses before it starts, with what it would take, rather than filling the host.
 need_space() { # NAME BYTES
@@ -110,6 +110,7 @@ main() {
     need_root
     need_tools gcc qemu-img sfdisk losetup mkfs.ext4 mkntfs ntfs-3g fuser sha256sum
     mkdir -p "$LACUNA_BENCH_DIR"
+    one_at_a_time
     build_programs
     clean_up_on_exit
     local workload
