@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -193,6 +194,26 @@ class LinkedFilesTest {
         UnsafeException refused = assertThrows(UnsafeException.class,
                 () -> links(Access.PLAN).openBacking("again", "raw"));
         assertTrue(refused.reason().contains("circle"), refused.reason());
+    }
+
+    @Test
+    void refusesAChainWithoutEnd() throws IOException {
+        LinkedFiles links = links(Access.INSPECT);
+        List<HostFile> opened = new ArrayList<>();
+        try {
+            UnsupportedException refused = assertThrows(UnsupportedException.class, () -> {
+                for (int i = 0; i < 1000; i++) {
+                    Files.write(inside.resolve("part" + i), new byte[1]);
+                    opened.add(links.openDataFile("part" + i));
+                }
+            });
+            assertTrue(refused.reason().contains("longer than 64"), refused.reason());
+            assertEquals(63, opened.size());
+        } finally {
+            for (HostFile file : opened) {
+                file.close();
+            }
+        }
     }
 
     @Test
