@@ -14,7 +14,7 @@ import java.nio.file.Path;
  * @param status of the open file
  * @param realPath where it is, all symbolic links followed
  * @param size bytes of the file or device
- * @param writers whether somebody else had it open for writing just before we had
+ * @param writers whether somebody else had it open for writing just before we had; asked only where we do
  */
 record Descriptor(int number, FileStatus status, Path realPath, long size, Lease writers) {
 
@@ -61,7 +61,7 @@ record Descriptor(int number, FileStatus status, Path realPath, long size, Lease
         boolean exclusive = purpose != Purpose.READ && expected.isBlockDevice();
         int flags = LinuxHost.O_CLOEXEC | (exclusive ? LinuxHost.O_EXCL : 0)
                 | (purpose == Purpose.WRITE ? LinuxHost.O_RDWR : LinuxHost.O_RDONLY);
-        Lease writers = expected.isBlockDevice() ? Lease.UNKNOWN : askForWriters(path, place);
+        Lease writers = purpose == Purpose.WRITE && expected.isRegularFile() ? askForWriters(path, place) : Lease.UNKNOWN;
         int number = openAgain(place, flags);
         if (number < 0) {
             if (Errno.last() == Errno.EBUSY && exclusive) {

@@ -8,7 +8,6 @@ import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.raw.RawFormat;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
@@ -82,10 +81,11 @@ public final class DiskImages {
         NativeFile file = NativeFile.open(path, options.access().purpose());
         boolean opened = false;
         try {
-            List<String> remarks = new ArrayList<>(HostGuard.ofImage(file, options.access()));
+            List<String> remarks = HostGuard.ofImage(file, options.access());
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
-            LinkedFiles links = LinkedFiles.of(file, options, remarks);
-            OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks);
+            LinkedFiles links = LinkedFiles.of(file, options);
+            OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks,
+                    links);
             opened = true;
             return image;
         } finally {

@@ -171,24 +171,27 @@ class BlockDeviceTest {
         Tools.require("addpart", "delpart", "python3");
         try (Loop loop = new Loop()) {
             Tools.ok("addpart", loop.device.toString(), "1", "3", "8000");
-            Path partition = Path.of(loop.device + "p1");
-            try (OpenedImage image = open(partition, Access.WRITE)) {
-                assertEquals(8000 * 512, image.image().virtualSize());
-                PunchSupport support = image.file().punchSupport();
-                assertEquals(4096, support.granularity());
-                // Sector 3 is 1536 bytes behind a boundary, so the next one is 2560 bytes on.
-                assertEquals(2560, support.alignment());
-                Deallocation plan = image.image().plan(request(ExtentSet.ofRange(0, 20_000)));
-                assertEquals(ExtentSet.ofRange(2560, 16384), plan.reclaimable());
-            }
-            for (Path written : List.of(loop.device, partition)) {
-                Path other = written.equals(partition) ? loop.device : partition;
-                try (Holder holder = Holder.python("import os, sys; f = os.open(sys.argv[1], os.O_RDWR)", written.toString())) {
-                    UnsafeException refused = assertThrows(UnsafeException.class, () -> open(other, Access.WRITE).close());
-                    assertTrue(refused.reason().contains("process " + holder.process()), refused.reason());
+            try {
+                Path partition = Path.of(loop.device + "p1");
+                try (OpenedImage image = open(partition, Access.WRITE)) {
+                    assertEquals(8000 * 512, image.image().virtualSize());
+                    PunchSupport support = image.file().punchSupport();
+                    assertEquals(4096, support.granularity());
+                    // Sector 3 is 1536 bytes behind a boundary, so the next one is 2560 bytes on.
+                    assertEquals(2560, support.alignment());
+                    Deallocation plan = image.image().plan(request(ExtentSet.ofRange(0, 20_000)));
+                    assertEquals(ExtentSet.ofRange(2560, 16384), plan.reclaimable());
                 }
+                for (Path written : List.of(loop.device, partition)) {
+                    Path other = written.equals(partition) ? loop.device : partition;
+                    try (Holder holder = Holder.python("import os, sys; f = os.open(sys.argv[1], os.O_RDWR)", written.toString())) {
+                        UnsafeException refused = assertThrows(UnsafeException.class, () -> open(other, Access.WRITE).close());
+                        assertTrue(refused.reason().contains("process " + holder.process()), refused.reason());
+                    }
+                }
+            } finally {
+                Tools.ok("delpart", loop.device.toString(), "1");
             }
-            Tools.ok("delpart", loop.device.toString(), "1");
         }
     }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages.Access;
 import io.lacuna.diskimage.DiskImages.Options;
@@ -161,6 +162,26 @@ class DiskImagesTest {
                     Files.delete(image);
                 }
             }
+        }
+    }
+
+    @Test
+    void aRefusedImageIsClosedAgain() throws IOException {
+        Path path = Files.writeString(folder.resolve("disk"), "vhdxfile" + "x".repeat(4096));
+        for (Access access : Access.values()) {
+            assertThrows(UnsupportedException.class, () -> DiskImages.open(path, new Options(access, null, List.of())));
+        }
+        Files.createFile(folder.resolve("disk.lck"));
+        assertThrows(UnsafeException.class, () -> DiskImages.open(path, new Options(Access.WRITE, "raw", List.of())));
+        assertEquals(List.of(), Processes.having(FileStatus.of(LinuxHost.bytes(path))::isSameFileAs));
+    }
+
+    @Test
+    void aFifoIsRefusedWithoutWaitingForItsOtherEnd() {
+        Path path = folder.resolve("fifo");
+        Tools.ok("mkfifo", path.toString());
+        for (Access access : Access.values()) {
+            assertThrows(UnsupportedException.class, () -> DiskImages.open(path, new Options(access, null, List.of())));
         }
     }
 

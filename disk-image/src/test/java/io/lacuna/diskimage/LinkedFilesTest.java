@@ -35,7 +35,6 @@ class LinkedFilesTest {
     private Path inside;
     private Path outside;
     private NativeFile image;
-    private final List<String> remarks = new ArrayList<>();
 
     @BeforeEach
     void createTrees() throws IOException {
@@ -55,7 +54,7 @@ class LinkedFilesTest {
     }
 
     private LinkedFiles links(Access access, Path... allowed) throws IOException {
-        return LinkedFiles.of(image, new Options(access, null, List.of(allowed)), remarks);
+        return LinkedFiles.of(image, new Options(access, null, List.of(allowed)));
     }
 
     private long sizeOf(String name, Path... allowed) throws IOException {
@@ -132,7 +131,7 @@ class LinkedFilesTest {
                 "json:{\"driver\":\"raw\"}", "file:base", "file:///etc/passwd", "rbd:pool/image", "fat:rw:/tmp", "a:b")) {
             refuses(name, "not a plain file name");
         }
-        for (String name : List.of("", "ba\0se", "base\n", "\u001b[2Jbase", "\u007f")) {
+        for (String name : List.of("", "ba\0se", "base\n", "\u001b[2Jbase", "\u007f", "\u009b2Jbase")) {
             refuses(name, "empty or has control characters");
         }
     }
@@ -141,7 +140,11 @@ class LinkedFilesTest {
     void messagesShowNoControlCharacters() throws IOException {
         UnsafeException refused = assertThrows(UnsafeException.class,
                 () -> links(Access.PLAN).openBacking("\u001b[2J\n", "raw"));
-        assertTrue(refused.getMessage().chars().allMatch(c -> c >= 0x20), refused.getMessage());
+        assertTrue(refused.getMessage().chars().noneMatch(Character::isISOControl), refused.getMessage());
+        Files.write(outside.resolve("\u202Eterces"), new byte[1]);
+        UnsafeException turned = assertThrows(UnsafeException.class,
+                () -> links(Access.PLAN).openBacking("../outside/\u202Eterces", "raw"));
+        assertTrue(turned.reason().contains("u202eterces") && turned.reason().indexOf('\u202E') < 0, turned.reason());
     }
 
     @Test
@@ -194,6 +197,26 @@ class LinkedFilesTest {
     }
 
     @Test
+    void refusesAChainWithoutEnd() throws IOException {
+        LinkedFiles links = links(Access.INSPECT);
+        List<HostFile> opened = new ArrayList<>();
+        try {
+            UnsupportedException refused = assertThrows(UnsupportedException.class, () -> {
+                for (int i = 0; i < 1000; i++) {
+                    Files.write(inside.resolve("part" + i), new byte[1]);
+                    opened.add(links.openDataFile("part" + i));
+                }
+            });
+            assertTrue(refused.reason().contains("longer than 64"), refused.reason());
+            assertEquals(63, opened.size());
+        } finally {
+            for (HostFile file : opened) {
+                file.close();
+            }
+        }
+    }
+
+    @Test
     void aDataFileIsWrittenOnlyIfTheImageIs() throws IOException {
         try (HostFile data = links(Access.WRITE).openDataFile("base")) {
             assertTrue(data.isWritable());
@@ -222,8 +245,9 @@ class LinkedFilesTest {
                     () -> links(Access.WRITE).openBacking("base", "raw"));
             assertTrue(refused.getMessage().contains("process " + qemu.process()), refused.getMessage());
             assertTrue(refused.path().endsWith("base"));
-            links(Access.INSPECT).openBacking("base", "raw").close();
-            assertTrue(remarks.get(0).contains("process " + qemu.process()), remarks.toString());
+            LinkedFiles looking = links(Access.INSPECT);
+            looking.openBacking("base", "raw").close();
+            assertTrue(looking.remarks().get(0).contains("process " + qemu.process()), looking.remarks().toString());
         }
     }
 
@@ -231,10 +255,10 @@ class LinkedFilesTest {
     void anImageOpenedByASymbolicLinkMayMeanEitherNeighbour() throws IOException {
         Path link = Files.createSymbolicLink(outside.resolve("link"), inside.resolve("image"));
         try (NativeFile byLink = NativeFile.open(link, Descriptor.Purpose.READ)) {
-            LinkedFiles links = LinkedFiles.of(byLink, new Options(Access.PLAN, null, List.of()), remarks);
+            LinkedFiles links = LinkedFiles.of(byLink, new Options(Access.PLAN, null, List.of()));
             links.openBacking("base", "raw").close();
             Files.write(outside.resolve("base"), new byte[1]);
-            LinkedFiles again = LinkedFiles.of(byLink, new Options(Access.PLAN, null, List.of()), remarks);
+            LinkedFiles again = LinkedFiles.of(byLink, new Options(Access.PLAN, null, List.of()));
             UnsafeException refused = assertThrows(UnsafeException.class, () -> again.openBacking("base", "raw"));
             assertTrue(refused.reason().contains("could be"), refused.reason());
         }

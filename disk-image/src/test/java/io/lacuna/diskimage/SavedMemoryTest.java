@@ -44,7 +44,9 @@ class SavedMemoryTest {
 
     private Optional<String> find() throws IOException {
         try (NativeFile file = NativeFile.open(image, Purpose.READ)) {
-            return new SavedMemory(List.of(states, folder.resolve("absent")), List.of(snapshots)).find(file);
+            return new SavedMemory(List.of(states, folder.resolve("absent")), List.of(snapshots)).find(file, remark -> {
+                throw new AssertionError(remark);
+            });
         }
     }
 
