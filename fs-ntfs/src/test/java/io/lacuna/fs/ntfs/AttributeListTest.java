@@ -4,6 +4,7 @@ import static io.lacuna.fs.ntfs.Refusals.assertCorrupt;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FreeSpace;
 import io.lacuna.fixtures.Tools;
@@ -15,7 +16,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -36,13 +41,20 @@ class AttributeListTest {
 
     @BeforeAll
     static void makeVolume() throws IOException {
-        // 16 KiB of bitmap, which are 32 clusters.
-        Path image = NtfsVolumes.make(directory, 64 << 20, "-s 512 -c 512");
+        // 8 KiB of bitmap, which are 16 clusters.
+        Path image = NtfsVolumes.make(directory, 32 << 20, "-s 512 -c 512");
         NtfsVolumes.write(image, "for i in $(seq 50); do head -c 3000 /dev/urandom > f$i; done; rm f*[02468]");
         NtfsEditor editor = new NtfsEditor(Files.readAllBytes(image)).cleanLog();
         original = editor.bytes;
         originalFree = editor.freeSpace().free();
         Files.delete(image);
+    }
+
+    /** @return a free cluster for the n-th one of $Bitmap: backwards and forwards, never next to each other */
+    private static int place(int n) {
+        Extent largest = Collections.max(StreamSupport.stream(originalFree.spliterator(), false).toList(),
+                Comparator.comparingLong(Extent::length));
+        return (int) (largest.offset() / CLUSTER) + (n % 2 == 0 ? 7 : 4000) + 3 * n;
     }
 
     /** What a case does with the pieces before they are written. */
@@ -56,7 +68,7 @@ class AttributeListTest {
     }
 
     /** Moves every cluster of $Bitmap to another place, and its runs into so many records. */
-    private static NtfsEditor fragmented(int pieces, java.util.function.Consumer<Layout> change) {
+    private static NtfsEditor fragmented(int pieces, Consumer<Layout> change) {
         NtfsEditor editor = new NtfsEditor(original);
         int clusters = editor.clusterCount();
         int size = (clusters + 63) / 64 * 8;
@@ -67,10 +79,8 @@ class AttributeListTest {
         Layout layout = new Layout();
         layout.base = editor.volume.getShort(editor.recordOffset(BITMAP) + 0x10) * (1L << 48) + BITMAP;
         int[] places = new int[count + 1];
-        int place = clusters * 3 / 4;
         for (int i = 0; i <= count; i++) {
-            // Backwards and forwards, never next to each other.
-            place = clusters / 2 + (i % 2 == 0 ? 7 : 4000) + 3 * i;
+            int place = place(i);
             assertTrue(!editor.isUsed(place), "cluster " + place + " is taken");
             bitmap[place / 8] |= (byte) (1 << place % 8);
             places[i] = place;
@@ -129,9 +139,8 @@ class AttributeListTest {
 
     private static ExtentSet expected() {
         ExtentSet.Builder moved = ExtentSet.builder();
-        int clusters = new NtfsEditor(original).clusterCount();
-        for (int i = 0; i <= 32; i++) {
-            moved.add((clusters / 2 + (i % 2 == 0 ? 7 : 4000) + 3 * i) * (long) CLUSTER, CLUSTER);
+        for (int i = 0; i <= 16; i++) {
+            moved.add(place(i) * (long) CLUSTER, CLUSTER);
         }
         return originalFree.minus(moved.build());
     }
@@ -159,7 +168,7 @@ class AttributeListTest {
 
     @Test
     void trapBitsBehindTheValidSizeAreInUse() throws IOException {
-        for (int valid : new int[] {0, 1, 511, 512, 8000, 16383}) {
+        for (int valid : new int[] {0, 1, 511, 512, 5000, 8191}) {
             FreeSpace space = fragmented(5, layout -> layout.validSize = valid).freeSpace();
             assertEquals(expected().intersect(ExtentSet.ofRange(0, valid * 8L * CLUSTER)), space.free());
             assertTrue(space.remarks().get(0).startsWith("$Bitmap speaks for " + valid * 8 + " of "), space.toString());
@@ -172,7 +181,7 @@ class AttributeListTest {
             List<Run> third = layout.pieces.get(2);
             third.set(1, new Run(-1, 1));
         }).freeSpace();
-        long hole = (32 * 2 / 5 + 1) * 512L * 8 * CLUSTER;
+        long hole = (16 * 2 / 5 + 1) * 512L * 8 * CLUSTER;
         assertEquals(expected().minus(ExtentSet.ofRange(hole, 512L * 8 * CLUSTER)), space.free());
     }
 
@@ -184,7 +193,7 @@ class AttributeListTest {
     }
 
     /** Makes the list agree with a piece that says it starts one cluster later. */
-    private static java.util.function.Consumer<ByteBuffer> shiftEntry(int piece) {
+    private static Consumer<ByteBuffer> shiftEntry(int piece) {
         return record -> {
             int at = NtfsEditor.attributeOffset(record, LIST) + 0x18 + (2 + piece) * 0x20 + 8;
             record.putLong(at, record.getLong(at) + 1);
@@ -193,7 +202,7 @@ class AttributeListTest {
 
     @Test
     void rejectsAMissingPiece() {
-        assertCorrupt("piece of an attribute at cluster 13", fragmented(5, layout -> { }).record(BITMAP, shiftEntry(2)));
+        assertCorrupt("piece of an attribute at cluster 7", fragmented(5, layout -> { }).record(BITMAP, shiftEntry(2)));
         // Without the last entry the runs end early.
         assertCorrupt("clusters of all pieces", fragmented(5, layout -> { }).record(BITMAP, record -> {
             int at = NtfsEditor.attributeOffset(record, LIST);
@@ -238,8 +247,8 @@ class AttributeListTest {
     void rejectsTheSamePieceTwice() {
         NtfsEditor editor = fragmented(5, layout -> { });
         ByteBuffer record = ByteBuffer.allocate(1024).order(ByteOrder.LITTLE_ENDIAN);
-        byte[] piece = NtfsRecords.nonResident(0x80, 6, 0, 0, 0, List.of(new Run(100, 6)));
-        record.put(NtfsRecords.record(FIRST_PIECE + 1, 1, BITMAP | 6L << 48, List.of(piece, piece)));
+        byte[] piece = NtfsRecords.nonResident(0x80, 3, 0, 0, 0, List.of(new Run(100, 3)));
+        record.put(NtfsRecords.record(FIRST_PIECE + 1, 1, BITMAP | editor.volume.getShort(editor.recordOffset(BITMAP) + 0x10) * (1L << 48), List.of(piece, piece)));
         editor.volume.put(editor.recordOffset(FIRST_PIECE + 1), record.array());
         assertCorrupt("several", editor);
     }
