@@ -34,7 +34,7 @@ class FileRecordTest {
         "0x18, 0x30, used size",
         "0x14, 0x28, used size",
         "0x14, 0x7FF8, used size",
-        "0x18, 0x100, a multiple of 8 inside the record",
+        "0x18, 0x100, on-disk structure",
     })
     void rejectsHeaders(String at, String value, String words) throws IOException {
         assertCorrupt(words, record(r -> r.putShort(Integer.decode(at), (short) (int) Integer.decode(value))));
