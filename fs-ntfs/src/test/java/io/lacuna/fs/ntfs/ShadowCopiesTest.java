@@ -21,7 +21,7 @@ class ShadowCopiesTest {
     private static final int CATALOG = 3 << 20;
 
     /** A volume with a VSS header that leads to this catalog; 0 for none. */
-    private static NtfsEditor header(long catalog) throws IOException {
+    static NtfsEditor header(long catalog) throws IOException {
         NtfsEditor editor = NtfsVolumes.small();
         editor.volume.put(HEADER, IDENTIFIER).putInt(HEADER + 0x10, 1).putInt(HEADER + 0x14, 1);
         editor.volume.putLong(HEADER + 0x18, HEADER).putLong(HEADER + 0x20, HEADER).putLong(HEADER + 0x30, catalog);
@@ -32,7 +32,7 @@ class ShadowCopiesTest {
         return editor;
     }
 
-    private static NtfsEditor block(NtfsEditor editor, int at, long next) {
+    static NtfsEditor block(NtfsEditor editor, int at, long next) {
         for (int i = 0; i < 16384; i++) {
             editor.bytes[at + i] = 0;
         }
