@@ -58,7 +58,7 @@ class LayoutProperties {
         }
     }
 
-    @Property(tries = 200)
+    @Property(tries = 80)
     void gptComesBack(@ForAll("layouts") List<int[]> layout, @ForAll boolean large) throws IOException {
         int sectorSize = large ? 4096 : 512;
         TestDisk disk = new TestDisk(SIZE, sectorSize).gpt();
@@ -71,7 +71,7 @@ class LayoutProperties {
         assertRead("gpt", placed, disk);
     }
 
-    @Property(tries = 200)
+    @Property(tries = 80)
     void primaryPartitionsComeBack(@ForAll("layouts") List<int[]> layout) throws IOException {
         TestDisk disk = TestDisk.ofSize(ODD_SIZE);
         List<Extent> placed = place(layout, 1, disk.sectors() - 1, 512, 0, 4);
@@ -81,7 +81,7 @@ class LayoutProperties {
         assertRead("mbr", placed, disk);
     }
 
-    @Property(tries = 200)
+    @Property(tries = 80)
     void logicalPartitionsComeBack(@ForAll("layouts") List<int[]> layout) throws IOException {
         TestDisk disk = TestDisk.ofSize(ODD_SIZE);
         int container = 50;
@@ -100,7 +100,7 @@ class LayoutProperties {
         assertRead("mbr", placed, disk);
     }
 
-    @Property(tries = 300)
+    @Property(tries = 100)
     void exactlyTheOverlappingArePartsOfARefusal(@ForAll("layouts") List<int[]> layout) throws IOException {
         TestDisk disk = new TestDisk(SIZE, 512).gpt();
         List<Extent> all = new ArrayList<>();
