@@ -50,7 +50,7 @@ record HostHoles(HostFile file, HostMap map, ExtentSet stored, long granularity,
             }
             ExtentSet inside = released.intersect(hole);
             if (!inside.isEmpty()) {
-                long from = Math.max(hole.offset(), down(inside.start(0)));
+                long from = Math.max(up(hole.offset()), down(inside.start(0)));
                 long to = Math.min(Math.min(hole.end(), end), up(inside.end(inside.count() - 1)));
                 punches.add(from, Math.max(0, to - from));
             }

@@ -4,12 +4,10 @@ import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
-import io.lacuna.blockio.HostMap;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /** Computes what a request comes to. Used once. */
@@ -133,90 +131,23 @@ final class Qcow2Planner {
     }
 
     private Qcow2Plan holes(CandidateSorter sorter, long[] l1) throws IOException {
-        Pieces pieces = sorter.pieces;
         // On a file whose map says nothing, what was unused before would be given back again and again.
         ExtentSet unused = imageHoles.map().exact() && !hasUnknownOwners() ? comparison.unused() : ExtentSet.EMPTY;
-        ExtentSet.Builder whole = ExtentSet.builder();
-        ExtentSet.Builder any = ExtentSet.builder();
-        for (int i = 0; i < pieces.size(); i++) {
-            any.add(pieces.host(i), pieces.length(i));
-            if (pieces.isWhole(i)) {
-                whole.add(pieces.host(i), pieces.length(i));
-            }
+        HoleSearch search = new HoleSearch(header, scan, changes, sorter, imageHoles, dataHoles, unused,
+                unmapping && !file.isBlockDevice() && !hasUnknownOwners() ? comparison.unused() : null);
+        search.run(l1, unmapping);
+        ExtentSet reclaimable = reclaimable(sorter, search.releasedData());
+        long planned = search.releasedImage().totalBytes();
+        ExtentSet ownerless = search.releasedImage();
+        if (dataFile != null) {
+            planned += search.releasedData().totalBytes();
+        } else {
+            ownerless = ownerless.intersect(unused.union(comparison.leaked()).union(changes.freedTables()));
         }
-        ExtentSet unneeded = any.build();
-        ExtentSet holes = dataHoles.inward(dataFile != null ? unneeded : unneeded.union(unused).union(changes.freed()));
-        if (dataFile == null) {
-            holes = holes.union(tail(comparison.unused().union(changes.freed()).union(whole.build())));
-        }
-        unmap(pieces, holes);
-        dropEmptyTables(sorter, l1);
-
-        ExtentSet freed = changes.freed();
-        ExtentSet tail = tail(comparison.unused().union(freed));
-        ExtentSet imageUnneeded = unused.union(freed);
-        ExtentSet inImage = imageHoles.inward(dataFile != null ? imageUnneeded : imageUnneeded.union(unneeded)).union(tail);
-        ExtentSet releasedInImage = imageHoles.stored().intersect(inImage);
-        ExtentSet releasedInData = dataFile == null ? releasedInImage : dataHoles.stored().intersect(holes);
-        ExtentSet reclaimable = reclaimable(sorter, releasedInData);
-
-        long newSize = tail.isEmpty() ? -1 : tail.start(0);
-        ExtentSet imagePunches = imageHoles.punches(inImage, releasedInImage, newSize < 0 ? file.size() : newSize);
-        ExtentSet dataPunches = dataFile == null ? ExtentSet.EMPTY
-                : dataHoles.punches(holes, releasedInData, dataFile.size());
-        long planned = releasedInImage.totalBytes() + (dataFile == null ? 0 : releasedInData.totalBytes());
-        ExtentSet ownerless = dataFile != null ? releasedInImage
-                : releasedInImage.intersect(unused.union(comparison.leaked()).union(changes.freedTables()));
         Remarks.add(remarks, header, extensions, scan);
         Remarks.addLeaks(remarks, comparison, header, repairing());
         return new Qcow2Plan(image, reclaimable, retained.list(), planned, ownerless.totalBytes(), List.copyOf(remarks),
-                changes.isNothing() ? null : changes, imagePunches, dataPunches, newSize);
-    }
-
-    /** @return the last clusters of the file if nothing needs them, to be cut off */
-    private ExtentSet tail(ExtentSet unneeded) {
-        if (!unmapping || file.isBlockDevice() || hasUnknownOwners() || unneeded.isEmpty()) {
-            return ExtentSet.EMPTY;
-        }
-        int last = unneeded.count() - 1;
-        long end = header.hostClusters(file.size()) << header.clusterBits();
-        if (unneeded.end(last) < end || unneeded.start(last) >= file.size()) {
-            return ExtentSet.EMPTY;
-        }
-        ExtentSet allocated = imageHoles.map().allocated();
-        long stored = allocated.isEmpty() ? 0 : allocated.end(allocated.count() - 1);
-        return ExtentSet.ofRange(unneeded.start(last), Math.max(end, stored) - unneeded.start(last));
-    }
-
-    /** Unmaps the clusters that lie in holes as a whole; what only a part of them could free keeps its mapping. */
-    private void unmap(Pieces pieces, ExtentSet holes) throws IOException {
-        for (int i = 0; i < pieces.size(); i++) {
-            if (!pieces.isWhole(i)) {
-                continue;
-            }
-            long guest = pieces.guest(i) >>> header.clusterBits();
-            int count = (int) (pieces.length(i) >>> header.clusterBits());
-            int table = Arrays.binarySearch(scan.activeTables, (int) (guest >>> header.l2EntryBits()));
-            if (holes.contains(pieces.host(i), pieces.length(i))) {
-                changes.unmap(table, guest, pieces.entry(i), count);
-                continue;
-            }
-            for (int k = 0; k < count; k++) {
-                if (holes.contains(pieces.host(i) + k * header.clusterSize(), header.clusterSize())) {
-                    changes.unmap(table, guest + k, pieces.entry(i) + k * header.clusterSize(), 1);
-                }
-            }
-        }
-    }
-
-    private void dropEmptyTables(CandidateSorter sorter, long[] l1) throws IOException {
-        long guestTables = header.virtualSize() + header.l2Span() - 1 >>> header.clusterBits() + header.l2EntryBits();
-        for (int i = 0; unmapping && i < scan.activeTables.length; i++) {
-            // Tables behind the disk's end hold saved memory.
-            if (changes.isEmpty(i) && sorter.tableReason(i) == null && scan.activeTables[i] < guestTables) {
-                changes.drop(i, l1[scan.activeTables[i]] & L2Entry.OFFSET);
-            }
-        }
+                changes.isNothing() ? null : changes, search.imagePunches(), search.dataPunches(), search.newSize());
     }
 
     private ExtentSet reclaimable(CandidateSorter sorter, ExtentSet released) {

@@ -15,6 +15,7 @@ final class TableChanges {
     private final ExtentSet.Builder freedTables = ExtentSet.builder();
     private final boolean[] emptied;
     private boolean any;
+    private int lastTable = -1;
 
     /** Clusters before this one show the backing file where nothing is mapped: they become zero clusters. */
     final long zeroClustersEnd;
@@ -50,6 +51,7 @@ final class TableChanges {
      * @param entry its L2 entry
      */
     void unmap(int table, long guestCluster, long entry, int count) throws CorruptException, UnsupportedException {
+        enter(table);
         for (int i = 0; i < count; i++) {
             unmapped.add(guestCluster + i, entry + (long) i * header.clusterSize());
             if (!header.hasDataFile()) {
@@ -61,12 +63,21 @@ final class TableChanges {
 
     /** Takes the current state's references to a compressed cluster away. */
     void unmapCompressed(int table, long guestCluster, long entry) throws CorruptException, UnsupportedException {
+        enter(table);
         unmapped.add(guestCluster, entry);
         long last = ReferenceScan.lastCompressedCluster(header, entries, entry);
         for (long cluster = entries.compressedOffset(entry) >>> header.clusterBits(); cluster <= last; cluster++) {
             release(cluster);
         }
         took(table, guestCluster, 1);
+    }
+
+    /** A run must not go on from one table into the next. */
+    private void enter(int table) {
+        if (table != lastTable) {
+            unmapped.seal();
+            lastTable = table;
+        }
     }
 
     private void took(int table, long guestCluster, int count) {
@@ -85,8 +96,9 @@ final class TableChanges {
         }
     }
 
-    boolean isEmpty(int table) {
-        return left[table] == 0;
+    /** @return entries of an L2 table that are left, zero clusters included */
+    int left(int table) {
+        return left[table];
     }
 
     /** Takes an L2 table away that has nothing left. */
