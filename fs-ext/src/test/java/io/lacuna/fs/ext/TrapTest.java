@@ -190,6 +190,16 @@ class TrapTest {
     }
 
     @Test
+    void aLastClusterThatTheEndCutsShort() throws IOException {
+        // One block fewer: as many clusters and bits as before, but of the last cluster only three blocks.
+        ExtentSet free = bigalloc.freeSpace().free();
+        long blocks = bigalloc.s32(1024 + 4);
+        assertTrue(blocks % 4 == 0 && free.contains((blocks - 4) * 1024, 4096));
+        ExtentSet cut = bigalloc.copy().superblock32(4, (int) blocks - 1).freeSpace().free();
+        assertEquals(free.minus(ExtentSet.ofRange((blocks - 1) * 1024, 1024)), cut);
+    }
+
+    @Test
     void whatLiesBehindTheFileSystemIsNotFree() throws IOException {
         byte[] larger = Arrays.copyOf(ext4.bytes, ext4.bytes.length + (5 << 20));
         ExtentSet free = new ExtProbe().open(new ByteArraySource(larger)).freeSpace().free();
