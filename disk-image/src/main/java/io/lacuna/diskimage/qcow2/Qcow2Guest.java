@@ -49,6 +49,12 @@ final class Qcow2Guest implements BlockSource {
         compressed.clear();
     }
 
+    /** Nothing will be read any more. */
+    void release() {
+        compressed.release();
+        cache.clear();
+    }
+
     long[] l1() {
         return l1;
     }

@@ -71,8 +71,6 @@ class Qcow2DamageTest {
     }
 
     private void assertRightOrRefused(byte[] bytes, String what) {
-        byte[] before = read(bytes);
-        byte[] snapshot = readSnapshot(bytes);
         MemoryHostFile file = new MemoryHostFile(directory.resolve("image.qcow2"), bytes.clone());
         Deallocation plan = null;
         try (DiskImage disk = Images.FORMAT.open(file, new NearbyLinks(directory, Images.FORMAT, false))) {
@@ -85,6 +83,8 @@ class Qcow2DamageTest {
             throw new AssertionError(what, e);
         }
         accepted++;
+        byte[] before = read(bytes);
+        byte[] snapshot = readSnapshot(bytes);
         byte[] after = read(file.bytes());
         if (before != null) {
             assertTrue(after != null, () -> what + ": no longer readable");
