@@ -210,7 +210,7 @@ final class CandidateSorter {
 
     private boolean isDoubtful(long entry) {
         long first = entries.compressedOffset(entry) & -header.clusterSize();
-        long last = ReferenceScan.lastCompressedCluster(header, entries, entry) << header.clusterBits();
+        long last = ClusterUse.lastCompressedCluster(header, entries, entry) << header.clusterBits();
         return doubtful.intersects(first, last + header.clusterSize() - first);
     }
 }

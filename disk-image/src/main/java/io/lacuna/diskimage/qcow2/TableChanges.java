@@ -65,7 +65,7 @@ final class TableChanges {
     void unmapCompressed(int table, long guestCluster, long entry) throws CorruptException, UnsupportedException {
         enter(table);
         unmapped.add(guestCluster, entry);
-        long last = ReferenceScan.lastCompressedCluster(header, entries, entry);
+        long last = ClusterUse.lastCompressedCluster(header, entries, entry);
         long first = entries.compressedOffset(entry) >>> header.clusterBits();
         release(first, (int) (last - first) + 1);
         took(table, guestCluster, 1);
