@@ -27,7 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 class CorpusTest {
 
     private static final long LIMIT_MILLIS = 20_000;
-    private static final int REASON = 70;
+    private static final int REASON = 40;
 
     @TempDir
     Path directory;
