@@ -25,6 +25,9 @@ import java.util.Set;
  */
 final class Survey {
 
+    /** Ours: what is left alone anyway is looked through that often; a table with more of that is wrong as a whole. */
+    private static final int MAX_LOOKS = 128;
+
     private final BlockSource disk;
     private final PartitionTable table;
     private final Set<ReclaimOptions.Include> includes;
@@ -33,6 +36,7 @@ final class Survey {
     private String machineDoubt;
     /** Where on the disk the signatures stand that belong to a volume. */
     private final Set<Long> volumeSignatures = new HashSet<>();
+    private int looks;
     /** A volume whose file system could not be believed, so that it may reach past its partition; null if there is none. */
     private SurveyedVolume boundless;
 
@@ -144,6 +148,11 @@ final class Survey {
     /** A partition that is left alone unseen may still hold what speaks against all the others. */
     private void lookForSavedMemory(Partition partition) throws IOException {
         if (partition.offset() >= disk.size() || partition.length() <= 0) {
+            return;
+        }
+        if (++looks > MAX_LOOKS) {
+            machineDoubt = "the partition table has more than " + MAX_LOOKS + " entries that contradict each other or the disk: "
+                    + "repair it in the guest";
             return;
         }
         BlockSource volume = disk.window(partition.offset(), Math.min(partition.length(), disk.size() - partition.offset()));

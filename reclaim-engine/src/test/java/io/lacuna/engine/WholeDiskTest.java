@@ -9,6 +9,9 @@ import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -107,6 +110,28 @@ class WholeDiskTest {
         Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "mbr", 512, copyOf("a"), swap).file();
         Tools.shell("truncate -s -2M \"$1\"", disk);
         assertRefused(disk, "hibernated");
+    }
+
+    /** Otherwise each of the entries could have the same bitmaps read once more. */
+    @Test
+    void tableFullOfWrongPartitionsIsNotLookedThroughForEver() throws IOException {
+        ByteBuffer disk = ByteBuffer.allocate(8 << 20).order(ByteOrder.LITTLE_ENDIAN);
+        int extended = 2048;
+        entry(disk, 0, 0, 0x0F, extended, 14000);
+        for (int i = 0; i < 200; i++) {
+            entry(disk, extended + 16 * i, 0, 0x83, 1, 8);
+            // The last one leads back to the first.
+            entry(disk, extended + 16 * i, 1, 0x05, i == 199 ? 0 : 16 * (i + 1), 16);
+        }
+        Path image = directory.resolve("disk.raw");
+        Files.write(image, disk.array());
+        assertRefused(image, "more than 128");
+    }
+
+    private static void entry(ByteBuffer disk, int sector, int slot, int type, int start, int count) {
+        int at = sector * 512 + 446 + slot * 16;
+        disk.put(at + 4, (byte) type).putInt(at + 8, start).putInt(at + 12, count);
+        disk.putShort(sector * 512 + 510, (short) 0xAA55);
     }
 
     @Test
