@@ -1,6 +1,7 @@
 package io.lacuna.diskimage;
 
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import java.io.Closeable;
 import java.io.IOException;
@@ -12,13 +13,16 @@ public final class OpenedImage implements Closeable {
 
     private final DiskImage image;
     private final NativeFile file;
+    private final FileIdentity identity;
     private final boolean formatProbed;
     private final List<String> remarks;
     private final LinkedFiles links;
 
-    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks, LinkedFiles links) {
+    OpenedImage(DiskImage image, NativeFile file, FileIdentity identity, boolean formatProbed, List<String> remarks,
+            LinkedFiles links) {
         this.image = image;
         this.file = file;
+        this.identity = identity;
         this.formatProbed = formatProbed;
         this.remarks = List.copyOf(remarks);
         this.links = links;
@@ -32,6 +36,11 @@ public final class OpenedImage implements Closeable {
     /** @return the file or device that the image was opened by; closed with it */
     public HostFile file() {
         return file;
+    }
+
+    /** @return what the file was after the locks were taken and before its first byte was read */
+    public FileIdentity identity() {
+        return identity;
     }
 
     /**

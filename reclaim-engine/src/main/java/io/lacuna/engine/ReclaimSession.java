@@ -7,6 +7,7 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
@@ -29,6 +30,8 @@ public final class ReclaimSession implements Closeable {
     private final long startNanos;
     private final long hostBytesBefore;
     private final List<String> remarks = new ArrayList<>();
+    /** The image as it was before anything of it was read, or as the last apply left it. */
+    private FileIdentity known;
 
     private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
         this.startNanos = startNanos;
@@ -37,8 +40,8 @@ public final class ReclaimSession implements Closeable {
         this.opened = opened;
         this.image = opened.image();
         this.hostBytesBefore = image.hostBytes();
-        FileIdentity identity = opened.file().identity();
-        this.marker = identity.blockDevice() ? null : RunMarker.of(path.toRealPath(), identity);
+        this.known = opened.identity();
+        this.marker = known.blockDevice() ? null : RunMarker.of(path.toRealPath(), known);
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
     }
@@ -74,7 +77,6 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        FileIdentity identity = opened.file().identity();
         Survey.Result survey = Survey.of(image.guest(), options.includes());
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
@@ -87,13 +89,15 @@ public final class ReclaimSession implements Closeable {
         }
         boolean allRefused = survey.volumes().stream().allMatch(volume -> volume.refusal() != null);
         Deallocation deallocation = allRefused ? Untouched.all(free) : deallocation(free);
-        return new ReclaimPlan(image, identity, survey.volumes(), deallocation);
+        return new ReclaimPlan(image, known, survey.volumes(), deallocation);
     }
 
     private Deallocation deallocation(ExtentSet free) throws IOException {
-        boolean repair = marker != null && marker.stands();
-        if (repair) {
-            remarks.add("an earlier run on this image was cut; this one finishes it and takes back what leaked");
+        boolean cut = marker != null && marker.stands();
+        boolean repair = cut && mayRepair();
+        if (cut) {
+            remarks.add("an earlier run on this image was cut; " + (repair ? "this one finishes it and takes back what leaked"
+                    : "a run in the mode 'deallocate' finishes it and takes back what leaked"));
         }
         DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
                 options.minExtent(), repair);
@@ -134,12 +138,28 @@ public final class ReclaimSession implements Closeable {
             if (marked) {
                 marker.raise();
             }
-            image.apply(current.deallocation(), progress);
+            carryOut(image, current.deallocation(), progress);
+            known = opened.file().identity();
         }
-        if (marker != null) {
+        if (marker != null && mayRepair()) {
             marker.remove();
         }
         return report(current, image.hostBytes());
+    }
+
+    /** A run that changes no table cannot take back what leaked, so the sign of the leak stays. */
+    private boolean mayRepair() {
+        return options.mode() == ReclaimMode.DEALLOCATE;
+    }
+
+    /** @throws IOException also for what is wrong with the image: at this point it is too late to refuse it as unchanged */
+    static void carryOut(DiskImage image, Deallocation deallocation, Progress progress) throws IOException {
+        try {
+            image.apply(deallocation, progress);
+        } catch (DiskFormatException e) {
+            throw new IOException("stopped after the first change: " + e.getMessage() + ". The image is valid and its live bytes "
+                    + "are the same; check what else uses it, then run again", e);
+        }
     }
 
     /** The locks bind only those who ask for them; this notices a writer that did not. */
