@@ -1,9 +1,11 @@
 package io.lacuna.diskimage;
 
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import java.io.Closeable;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -32,6 +34,15 @@ public final class OpenedImage implements Closeable {
     /** @return the file or device that the image was opened by; closed with it */
     public HostFile file() {
         return file;
+    }
+
+    /** @return what identifies the state of each file that the disk is read from, at this moment; the image's own first */
+    public List<FileIdentity> identities() throws IOException {
+        List<FileIdentity> identities = new ArrayList<>(List.of(file.identity()));
+        for (NativeFile linked : links.files()) {
+            identities.add(linked.identity());
+        }
+        return identities;
     }
 
     /**

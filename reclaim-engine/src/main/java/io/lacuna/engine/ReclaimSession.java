@@ -7,6 +7,7 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
@@ -74,7 +75,7 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        FileIdentity identity = opened.file().identity();
+        List<FileIdentity> identities = opened.identities();
         Survey.Result survey = Survey.of(image.guest(), options.includes());
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
@@ -87,25 +88,33 @@ public final class ReclaimSession implements Closeable {
         }
         boolean allRefused = survey.volumes().stream().allMatch(volume -> volume.refusal() != null);
         Deallocation deallocation = allRefused ? Untouched.all(free) : deallocation(free);
-        return new ReclaimPlan(image, identity, survey.volumes(), deallocation);
+        return new ReclaimPlan(image, identities, survey.volumes(), deallocation);
     }
 
     private Deallocation deallocation(ExtentSet free) throws IOException {
-        boolean repair = marker != null && marker.stands();
+        boolean repair = marker != null && marker.stands() && repairs();
         if (repair) {
             remarks.add("an earlier run on this image was cut; this one finishes it and takes back what leaked");
         }
         DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
                 options.minExtent(), repair);
         if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {
-            return image.plan(request);
+            return planned(request);
         }
         try {
-            return image.plan(request);
+            return planned(request);
         } catch (DiskFormatException e) {
             remarks.add("a reclaim would be refused: " + e.reason());
             return Untouched.all(free);
         }
+    }
+
+    private Deallocation planned(DeallocationRequest request) throws IOException {
+        Deallocation deallocation = image.plan(request);
+        if (marker != null && deallocation.changesTables()) {
+            marker.requirePlace();
+        }
+        return deallocation;
     }
 
     /** @return what the plan would do, as the report of a dry run */
@@ -136,24 +145,37 @@ public final class ReclaimSession implements Closeable {
             }
             image.apply(current.deallocation(), progress);
         }
-        if (marker != null) {
+        if (marker != null && repairs()) {
             marker.remove();
         }
         return report(current, image.hostBytes());
     }
 
+    /** Punching changes no table, so it takes nothing back of what a cut run leaked: that stays for a run that does. */
+    private boolean repairs() {
+        return options.mode() == ReclaimMode.DEALLOCATE;
+    }
+
     /** The locks bind only those who ask for them; this notices a writer that did not. */
     private void requireUnchanged(ReclaimPlan plan) throws IOException {
-        FileIdentity now = opened.file().identity();
-        if (!now.blockDevice() && !now.provesUnchangedSince(plan.identity())) {
+        if (!isUnchangedSince(plan, true)) {
             throw new UnsafeException("something wrote to the image while it was being read: find and stop it, then try again");
         }
     }
 
+    /** @param devices whether to take for granted that a block device is unchanged, for nothing could show that it is not */
+    private boolean isUnchangedSince(ReclaimPlan plan, boolean devices) throws IOException {
+        List<FileIdentity> now = opened.identities();
+        boolean unchanged = now.size() == plan.identities().size();
+        for (int i = 0; unchanged && i < now.size(); i++) {
+            unchanged = devices && now.get(i).blockDevice() || now.get(i).provesUnchangedSince(plan.identities().get(i));
+        }
+        return unchanged;
+    }
+
     private ReclaimPlan replan(ReclaimPlan foreign) throws IOException {
-        FileIdentity now = opened.file().identity();
-        if (!now.provesUnchangedSince(foreign.identity())) {
-            throw new UnsafeException(now.blockDevice()
+        if (!isUnchangedSince(foreign, false)) {
+            throw new UnsafeException(opened.file().isBlockDevice()
                     ? "a plan for a block device holds only in the session that made it: plan again"
                     : "the image is not what it was when the plan was made (device, inode, size, mtime or ctime differ): "
                     + "plan again");

@@ -1,6 +1,7 @@
 package io.lacuna.engine;
 
 import io.lacuna.blockio.FileIdentity;
+import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -51,7 +52,7 @@ final class RunMarker {
             return false;
         }
         try {
-            return Files.readString(marker, StandardCharsets.UTF_8).equals(content());
+            return new String(Files.readAllBytes(marker), StandardCharsets.ISO_8859_1).equals(content());
         } catch (NoSuchFileException removedSince) {
             return false;
         }
@@ -61,11 +62,20 @@ final class RunMarker {
         return MAGIC + "\n" + subject + "\n";
     }
 
+    /** @throws UnsafeException if the marker's place is taken by something that is no marker */
+    void requirePlace() throws IOException {
+        if (Files.exists(marker, LinkOption.NOFOLLOW_LINKS) && !isMarker()) {
+            throw new UnsafeException("a run would keep its marker in " + marker + ", and there is something else of that name: "
+                    + "move it away");
+        }
+    }
+
     /** Puts the marker up, durably, before the first change. One that stands already stays, for its run is not made good yet. */
     void raise() throws IOException {
         if (stands()) {
             return;
         }
+        requirePlace();
         Files.deleteIfExists(marker);
         try (FileChannel channel = FileChannel.open(marker, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
             ByteBuffer bytes = ByteBuffer.wrap(content().getBytes(StandardCharsets.UTF_8));
@@ -82,13 +92,18 @@ final class RunMarker {
      * change, and one of an image that was replaced since; never a file that is no marker.
      */
     void remove() throws IOException {
-        if (!Files.isRegularFile(marker, LinkOption.NOFOLLOW_LINKS) || Files.size(marker) > MAX_SIZE) {
-            return;
-        }
-        String text = new String(Files.readAllBytes(marker), StandardCharsets.ISO_8859_1);
-        if ((text.startsWith(MAGIC) || MAGIC.startsWith(text)) && Files.deleteIfExists(marker)) {
+        if (isMarker() && Files.deleteIfExists(marker)) {
             syncDirectory();
         }
+    }
+
+    /** @return whether there is a marker, of whichever image, or what a cut left of one */
+    private boolean isMarker() throws IOException {
+        if (!Files.isRegularFile(marker, LinkOption.NOFOLLOW_LINKS) || Files.size(marker) > MAX_SIZE) {
+            return false;
+        }
+        String text = new String(Files.readAllBytes(marker), StandardCharsets.ISO_8859_1);
+        return text.startsWith(MAGIC) || MAGIC.startsWith(text);
     }
 
     private void syncDirectory() throws IOException {

@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
@@ -174,6 +177,56 @@ class RefusalTest {
         try (ReclaimSession session = Reclaimer.open(image, options)) {
             assertEquals(ImageReport.Verdict.RECLAIMED, session.apply(plan, Progress.NONE).verdict());
         }
+    }
+
+    @Test
+    void aDataFileThatChangesUnderThePlanStopsTheRun() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Path data = directory.resolve("vm.data");
+        Tools.shell("qemu-img create -q -f qcow2 -o data_file=\"$3\" \"$2\" $(stat -c %s \"$1\"); "
+                + "qemu-img convert -n -f raw -O qcow2 \"$1\" \"$2\"", ext.file(), image, data);
+        try (ReclaimSession session = Reclaimer.open(image, ReclaimOptions.builder().build())) {
+            ReclaimPlan plan = session.plan();
+            assertTrue(plan.plannedBytes() > 0);
+            Tools.shell("sleep 0.05; dd if=\"$1\" of=\"$1\" bs=4096 count=1 conv=notrunc status=none", data);
+            String before = Tools.ok("stat", "-c", "%y %b", data.toString());
+            UnsafeException refusal = assertThrows(UnsafeException.class, () -> session.apply(plan, Progress.NONE));
+            assertTrue(refusal.getMessage().contains("something wrote"), refusal.getMessage());
+            assertEquals(before, Tools.ok("stat", "-c", "%y %b", data.toString()));
+        }
+        assertEquals(ImageReport.Verdict.RECLAIMED, run(image).verdict());
+    }
+
+    @Test
+    void aRunThatOnlyPunchesLeavesTheMarkerOfACutRun() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
+        RunMarker marker;
+        try (OpenedImage opened = DiskImages.open(image, new DiskImages.Options(DiskImages.Access.INSPECT, null, List.of()))) {
+            marker = RunMarker.of(image.toRealPath(), opened.file().identity());
+        }
+        marker.raise();
+        ImageReport punched = ReclaimRun.run(image, ReclaimOptions.builder().mode(ReclaimMode.PUNCH).build());
+        assertEquals(ImageReport.Verdict.RECLAIMED, punched.verdict());
+        assertTrue(punched.remarks().stream().noneMatch(remark -> remark.contains("takes back")), punched.remarks().toString());
+        assertTrue(marker.stands(), "what the cut run leaked is not taken back yet");
+        ImageReport finished = run(image);
+        assertTrue(finished.remarks().stream().anyMatch(remark -> remark.contains("takes back")), finished.remarks().toString());
+        assertTrue(Files.notExists(marker.path()));
+    }
+
+    @Test
+    void aFileInTheMarkersPlaceIsNotOurs() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
+        Path notes = Files.write(directory.resolve("vm.qcow2.lacuna-run"), new byte[] {'n', (byte) 0xFF});
+        String before = Tools.ok("sha256sum", image.toString());
+        assertRefused(image, notes.toString());
+        assertEquals(2, Files.size(notes));
+        assertEquals(before, Tools.ok("sha256sum", image.toString()));
     }
 
     @Test
