@@ -1,0 +1,118 @@
+package io.lacuna.diskimage.block;
+
+import io.lacuna.blockio.Deallocation;
+import io.lacuna.blockio.DeallocationRequest;
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.UnsupportedException;
+import java.io.IOException;
+import java.util.List;
+
+/** What a request comes to on one image whose guest bytes lie in blocks. Made by {@link #of}, done by {@link BlockWriter}. */
+public final class BlockPlan implements Deallocation {
+
+    private final DiskImage image;
+    private final BlockTable table;
+    private final ExtentSet reclaimable;
+    private final List<Retained> retained;
+    private final long unreferencedBytes;
+    private final List<String> remarks;
+    private final ExtentSet unmapped;
+    private final List<FilePlan> files;
+
+    /**
+     * What happens to one file.
+     *
+     * @param side the host's part of it
+     * @param punches ranges to punch
+     * @param released host storage that goes with them
+     */
+    record FilePlan(HostSide side, ExtentSet punches, ExtentSet released) {
+
+        HostFile file() {
+            return side.file();
+        }
+    }
+
+    /** @param unmapped guest ranges of whole blocks */
+    BlockPlan(DiskImage image, BlockTable table, ExtentSet reclaimable, List<Retained> retained, long unreferencedBytes,
+            List<String> remarks, ExtentSet unmapped, List<FilePlan> files) {
+        this.image = image;
+        this.table = table;
+        this.reclaimable = reclaimable;
+        this.retained = List.copyOf(retained);
+        this.unreferencedBytes = unreferencedBytes;
+        this.remarks = List.copyOf(remarks);
+        this.unmapped = unmapped;
+        this.files = List.copyOf(files);
+    }
+
+    /**
+     * Computes a plan; writes nothing.
+     *
+     * @param image whose plan it is
+     * @param table null if the image has none that may be changed, so that every mode punches
+     * @param whyNoTable then the reason, a sentence for the report ("A fixed VHD has no table of blocks."); else not used
+     * @throws DiskFormatException if the tables contradict each other, or nothing can be done because the host cannot punch
+     *     ({@link UnsupportedException})
+     */
+    public static BlockPlan of(DiskImage image, BlockMap map, BlockTable table, String whyNoTable,
+            DeallocationRequest request) throws IOException {
+        return new BlockPlanner(image, map, table, whyNoTable, request).plan();
+    }
+
+    DiskImage image() {
+        return image;
+    }
+
+    BlockTable table() {
+        return table;
+    }
+
+    /** @return guest ranges of whole blocks that are to be unmapped */
+    ExtentSet unmapped() {
+        return unmapped;
+    }
+
+    /** @return what happens to each file that is touched at all */
+    List<FilePlan> files() {
+        return files;
+    }
+
+    @Override
+    public ExtentSet reclaimable() {
+        return reclaimable;
+    }
+
+    @Override
+    public List<Retained> retained() {
+        return retained;
+    }
+
+    @Override
+    public long plannedBytes() {
+        return files.stream().mapToLong(file -> file.released().totalBytes()).sum();
+    }
+
+    @Override
+    public long unreferencedBytes() {
+        return unreferencedBytes;
+    }
+
+    @Override
+    public boolean isEmpty() {
+        return unmapped.isEmpty() && files.stream().allMatch(file -> file.punches().isEmpty());
+    }
+
+    @Override
+    public boolean changesTables() {
+        return !unmapped.isEmpty();
+    }
+
+    @Override
+    public List<String> remarks() {
+        return remarks;
+    }
+}
