@@ -5,7 +5,7 @@ import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.ExtentSet;
-import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 import java.util.List;
@@ -15,38 +15,37 @@ public final class BlockPlan implements Deallocation {
 
     private final DiskImage image;
     private final BlockTable table;
+    private final ReclaimMode mode;
+    private final long blockSize;
     private final ExtentSet reclaimable;
     private final List<Retained> retained;
     private final long unreferencedBytes;
     private final List<String> remarks;
     private final ExtentSet unmapped;
     private final List<FilePlan> files;
+    private final GuestPieces freePieces;
+    private final CompactionJournal journal;
 
     /**
-     * What happens to one file.
-     *
-     * @param side the host's part of it
-     * @param punches ranges to punch
-     * @param released host storage that goes with them
+     * @param unmapped guest ranges of whole blocks
+     * @param freePieces where the guest's free bytes are stored
+     * @param journal of a run that moves blocks, and what an earlier one may have left; null if the image never needs one
      */
-    record FilePlan(HostSide side, ExtentSet punches, ExtentSet released) {
-
-        HostFile file() {
-            return side.file();
-        }
-    }
-
-    /** @param unmapped guest ranges of whole blocks */
-    BlockPlan(DiskImage image, BlockTable table, ExtentSet reclaimable, List<Retained> retained, long unreferencedBytes,
-            List<String> remarks, ExtentSet unmapped, List<FilePlan> files) {
+    BlockPlan(DiskImage image, BlockTable table, ReclaimMode mode, long blockSize, ExtentSet reclaimable,
+            List<Retained> retained, long unreferencedBytes, List<String> remarks, ExtentSet unmapped, List<FilePlan> files,
+            GuestPieces freePieces, CompactionJournal journal) {
         this.image = image;
         this.table = table;
+        this.mode = mode;
+        this.blockSize = blockSize;
         this.reclaimable = reclaimable;
         this.retained = List.copyOf(retained);
         this.unreferencedBytes = unreferencedBytes;
         this.remarks = List.copyOf(remarks);
         this.unmapped = unmapped;
         this.files = List.copyOf(files);
+        this.freePieces = freePieces;
+        this.journal = journal;
     }
 
     /**
@@ -71,6 +70,15 @@ public final class BlockPlan implements Deallocation {
         return table;
     }
 
+    ReclaimMode mode() {
+        return mode;
+    }
+
+    /** @return bytes of the guest's disk in a block */
+    long blockSize() {
+        return blockSize;
+    }
+
     /** @return guest ranges of whole blocks that are to be unmapped */
     ExtentSet unmapped() {
         return unmapped;
@@ -79,6 +87,24 @@ public final class BlockPlan implements Deallocation {
     /** @return what happens to each file that is touched at all */
     List<FilePlan> files() {
         return files;
+    }
+
+    GuestPieces freePieces() {
+        return freePieces;
+    }
+
+    CompactionJournal journal() {
+        return journal;
+    }
+
+    /** @return whether blocks move or files become shorter */
+    boolean isPacking() {
+        return files.stream().anyMatch(FilePlan::isPacked);
+    }
+
+    /** @return whether the image itself stays as it is */
+    boolean leavesImageAlone() {
+        return unmapped.isEmpty() && files.stream().allMatch(file -> file.punches().isEmpty() && !file.isPacked());
     }
 
     @Override
@@ -93,7 +119,7 @@ public final class BlockPlan implements Deallocation {
 
     @Override
     public long plannedBytes() {
-        return files.stream().mapToLong(file -> file.released().totalBytes()).sum();
+        return files.stream().mapToLong(FilePlan::plannedBytes).sum();
     }
 
     @Override
@@ -103,12 +129,12 @@ public final class BlockPlan implements Deallocation {
 
     @Override
     public boolean isEmpty() {
-        return unmapped.isEmpty() && files.stream().allMatch(file -> file.punches().isEmpty());
+        return leavesImageAlone() && (journal == null || !journal.stands());
     }
 
     @Override
     public boolean changesTables() {
-        return !unmapped.isEmpty();
+        return !unmapped.isEmpty() || isPacking();
     }
 
     @Override

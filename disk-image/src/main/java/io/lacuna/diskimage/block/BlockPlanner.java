@@ -1,12 +1,11 @@
 package io.lacuna.diskimage.block;
 
-import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ReclaimMode;
-import io.lacuna.diskimage.block.BlockPlan.FilePlan;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -19,30 +18,58 @@ final class BlockPlanner {
     private final BlockMap map;
     private final BlockTable table;
     private final DeallocationRequest request;
-    private final boolean unmapping;
     private final FreeParts parts;
     private final GuestPieces pieces = new GuestPieces();
     private final List<String> remarks = new ArrayList<>();
     private final int fileCount;
+    private boolean unmapping;
+    /** Where blocks may move in each file; all null if none may, or nobody asked. */
+    private List<BlockArea> areas;
     /** Whole blocks that are free: as the guest sees them, and all that is theirs in each file. */
     private ExtentSet unmapped = ExtentSet.EMPTY;
     private List<ExtentSet> blocks;
 
-    BlockPlanner(DiskImage image, BlockMap map, BlockTable table, String whyNoTable, DeallocationRequest request) {
+    BlockPlanner(DiskImage image, BlockMap map, BlockTable table, String whyNoTable, DeallocationRequest request)
+            throws IOException {
         this.image = image;
         this.map = map;
         this.table = table;
         this.request = request;
         this.parts = new FreeParts(request.free());
         this.fileCount = map.files().size();
+        this.areas = Collections.nCopies(fileCount, null);
         this.blocks = Collections.nCopies(fileCount, ExtentSet.EMPTY);
-        String obstacle = table == null ? whyNoTable : table.obstacleToUnmapping();
-        this.unmapping = request.mode() != ReclaimMode.PUNCH && obstacle == null;
-        if (request.mode() != ReclaimMode.PUNCH && table == null) {
-            remarks.add(whyNoTable + " So its free space is punched, and its length stays.");
-        } else if (request.mode() != ReclaimMode.PUNCH && obstacle != null) {
-            remarks.add("Blocks are not unmapped but punched: " + obstacle + ".");
+        if (request.mode() != ReclaimMode.PUNCH) {
+            chooseMeans(whyNoTable);
         }
+    }
+
+    /** Not every image can do what was asked for; what it cannot is told and done in a lesser way. */
+    private void chooseMeans(String whyNoTable) throws IOException {
+        if (table == null) {
+            remarks.add(whyNoTable + " So its free space is punched, and its length stays.");
+            return;
+        }
+        unmapping = table.obstacleToUnmapping() == null;
+        if (!unmapping) {
+            remarks.add("Blocks are not unmapped but punched: " + table.obstacleToUnmapping() + ".");
+        }
+        if (request.mode() != ReclaimMode.COMPACT && !table.isWithoutHoles()) {
+            return;
+        }
+        areas = new ArrayList<>();
+        for (int i = 0; i < fileCount; i++) {
+            areas.add(map.files().get(i).isBlockDevice() ? null : table.area(i).orElse(null));
+        }
+        if (!isPacking()) {
+            remarks.add("Blocks of this image cannot be moved" + (map.files().get(0).isBlockDevice()
+                    ? ", for a block device cannot become shorter." : "."));
+            unmapping &= !table.isWithoutHoles();
+        }
+    }
+
+    private boolean isPacking() {
+        return areas.stream().anyMatch(area -> area != null);
     }
 
     BlockPlan plan() throws IOException {
@@ -55,143 +82,111 @@ final class BlockPlanner {
         if (unmapping) {
             findWholeBlocks(wanted);
         }
-
+        CompactionJournal journal = table == null || request.mode() == ReclaimMode.PUNCH ? null
+                : CompactionJournal.of(map.files().get(0), image.format(), map.virtualSize());
         List<ExtentSet> stored = pieces.hostBytes(fileCount);
-        List<HostSide> sides = new ArrayList<>();
-        List<ExtentSet> unreferenced = unreferenced();
-        for (int file = 0; file < fileCount; file++) {
-            boolean touched = !(stored.get(file).isEmpty() && blocks.get(file).isEmpty() && unreferenced.get(file).isEmpty());
-            sides.add(touched ? HostSide.of(map.files().get(file), request, !unmapping, remarks) : null);
+        List<ExtentSet> unreferenced = unreferenced(journal);
+        List<HostSide> sides = sides(stored, unreferenced);
+        if (unmapping && !isPacking() && request.granularity() > map.blockSize()) {
+            keepBlocksOutsideOfHoles(planners(sides, stored, unreferenced, Collections.nCopies(fileCount, null)));
         }
-        if (unmapping && request.granularity() > map.blockSize()) {
-            keepBlocksOutsideOfHoles(holes(sides, stored, unreferenced));
+        List<ExtentSet> freed = new ArrayList<>();
+        for (int i = 0; i < fileCount; i++) {
+            freed.add(stored.get(i).union(blocks.get(i)));
         }
-        requireSingleUse(stored);
-        return plan(sides, holes(sides, stored, unreferenced), unreferenced);
+        SingleUse.require(map, table, freed);
+        List<Packing> packings = isPacking() ? new PackingPlanner(map, table, unmapped, areas).plan()
+                : Collections.nCopies(fileCount, null);
+        return plan(planners(sides, stored, unreferenced, packings), journal);
     }
 
     private void findWholeBlocks(ExtentSet wanted) throws IOException {
-        ExtentSet.Builder guest = ExtentSet.builder();
-        ExtentSet.Builder[] hosts = new ExtentSet.Builder[fileCount];
+        WholeBlocks found = new WholeBlocks(fileCount);
         for (Extent range : wanted) {
             table.forEachBlock(range, (guestOffset, guestLength, file, hostOffset, hostLength) -> {
                 if (guestOffset >= range.offset() && guestOffset + guestLength <= range.end()) {
-                    guest.add(guestOffset, guestLength);
-                    if (hosts[file] == null) {
-                        hosts[file] = ExtentSet.builder();
-                    }
-                    hosts[file].add(hostOffset, hostLength);
+                    found.add(guestOffset, guestLength, file, hostOffset, hostLength);
                 }
             });
         }
-        unmapped = guest.build();
-        blocks = new ArrayList<>();
-        for (ExtentSet.Builder host : hosts) {
-            blocks.add(host == null ? ExtentSet.EMPTY : host.build());
-        }
+        unmapped = found.guest();
+        blocks = found.hosts();
     }
 
     /** Where larger holes are asked for than a block is, a block goes only as part of such a hole. */
-    private void keepBlocksOutsideOfHoles(List<ExtentSet> holes) throws IOException {
-        ExtentSet all = unmapped;
-        ExtentSet.Builder guest = ExtentSet.builder();
-        ExtentSet.Builder[] hosts = new ExtentSet.Builder[fileCount];
-        for (int i = 0; i < fileCount; i++) {
-            hosts[i] = ExtentSet.builder();
-        }
-        for (Extent range : all) {
+    private void keepBlocksOutsideOfHoles(List<FilePlanner> planners) throws IOException {
+        List<ExtentSet> holes = planners.stream().map(FilePlanner::holes).toList();
+        WholeBlocks found = new WholeBlocks(fileCount);
+        for (Extent range : unmapped) {
             table.forEachBlock(range, (guestOffset, guestLength, file, hostOffset, hostLength) -> {
                 if (holes.get(file).contains(hostOffset, hostLength)) {
-                    guest.add(guestOffset, guestLength);
-                    hosts[file].add(hostOffset, hostLength);
+                    found.add(guestOffset, guestLength, file, hostOffset, hostLength);
                 }
             });
         }
-        unmapped = guest.build();
+        unmapped = found.guest();
+        blocks = found.hosts();
+    }
+
+    /** @return what nothing in a file refers to, where an earlier run is known to have left such; moved blocks fill it anyway */
+    private List<ExtentSet> unreferenced(CompactionJournal journal) throws IOException {
+        boolean cut = request.repair() || journal != null && journal.stands();
+        return unmapping && cut && !isPacking() ? new Unreferenced(map, table).find()
+                : Collections.nCopies(fileCount, ExtentSet.EMPTY);
+    }
+
+    private List<HostSide> sides(List<ExtentSet> stored, List<ExtentSet> unreferenced) throws IOException {
+        List<HostSide> sides = new ArrayList<>();
         for (int i = 0; i < fileCount; i++) {
-            blocks.set(i, hosts[i].build());
+            HostFile file = map.files().get(i);
+            boolean touched = areas.get(i) != null || !stored.get(i).isEmpty() || !blocks.get(i).isEmpty()
+                    || !unreferenced.get(i).isEmpty();
+            sides.add(touched ? HostSide.of(file, request, !unmapping && !isPacking(), remarks) : null);
         }
+        return sides;
     }
 
-    /** @return what nothing in a file refers to, where an earlier run is known to have left such */
-    private List<ExtentSet> unreferenced() throws IOException {
-        if (!unmapping || !request.repair()) {
-            return Collections.nCopies(fileCount, ExtentSet.EMPTY);
-        }
-        return new Unreferenced(map, table).find();
-    }
-
-    private List<ExtentSet> holes(List<HostSide> sides, List<ExtentSet> stored, List<ExtentSet> unreferenced) {
-        List<ExtentSet> holes = new ArrayList<>();
+    private List<FilePlanner> planners(List<HostSide> sides, List<ExtentSet> stored, List<ExtentSet> unreferenced,
+            List<Packing> packings) {
+        List<FilePlanner> planners = new ArrayList<>();
         for (int i = 0; i < fileCount; i++) {
-            HostSide side = sides.get(i);
-            holes.add(side == null ? ExtentSet.EMPTY : side.inward(
-                    stored.get(i).minus(side.map().shared()).union(blocks.get(i)).union(unreferenced.get(i))));
+            planners.add(new FilePlanner(sides.get(i), stored.get(i), blocks.get(i), unreferenced.get(i), packings.get(i),
+                    map.blockSize(), pieces));
         }
-        return holes;
+        return planners;
     }
 
-    /**
-     * Two blocks in one place: what is free in one would be live in the other. Counts how often the places that are to be freed
-     * are used in the whole image, which needs no memory in proportion to it.
-     */
-    private void requireSingleUse(List<ExtentSet> stored) throws IOException {
-        Extent disk = map.virtualSize() == 0 ? null : new Extent(0, map.virtualSize());
-        List<ExtentSet> freed = new ArrayList<>();
-        long[] expected = new long[fileCount];
-        long[] found = new long[fileCount];
-        for (int i = 0; i < fileCount; i++) {
-            freed.add(stored.get(i).union(blocks.get(i)));
-            expected[i] = freed.get(i).totalBytes();
-        }
-        if (disk == null) {
-            return;
-        }
-        if (table == null) {
-            map.forEachStored(disk, (guest, file, host, length) -> found[file] += common(freed.get(file), host, length));
-        } else {
-            table.forEachBlock(disk, (guest, guestLength, file, host, length) ->
-                    found[file] += common(freed.get(file), host, length));
-        }
-        for (int i = 0; i < fileCount; i++) {
-            if (found[i] != expected[i]) {
-                throw (CorruptException) new CorruptException("table of blocks", -1, "every place of the file used once",
-                        (found[i] - expected[i]) + " bytes of free blocks that are used more than once")
-                        .in(map.files().get(i).path());
-            }
-        }
-    }
-
-    private static long common(ExtentSet set, long offset, long length) {
-        if (set.contains(offset, length)) {
-            return length;
-        }
-        return set.intersects(offset, length) ? set.intersect(new Extent(offset, length)).totalBytes() : 0;
-    }
-
-    private BlockPlan plan(List<HostSide> sides, List<ExtentSet> holes, List<ExtentSet> unreferenced) {
+    private BlockPlan plan(List<FilePlanner> planners, CompactionJournal journal) {
         List<FilePlan> files = new ArrayList<>();
         List<ExtentSet> allocated = new ArrayList<>();
         List<ExtentSet> own = new ArrayList<>();
         List<ExtentSet> released = new ArrayList<>();
         long unreferencedBytes = 0;
         boolean punchable = true;
-        for (int i = 0; i < fileCount; i++) {
-            HostSide side = sides.get(i);
+        for (FilePlanner planner : planners) {
+            HostSide side = planner.side();
+            ExtentSet holes = planner.holes();
             allocated.add(side == null ? ExtentSet.EMPTY : side.map().allocated());
             own.add(side == null ? ExtentSet.EMPTY : side.stored());
-            released.add(side == null ? ExtentSet.EMPTY : side.stored().intersect(holes.get(i)));
+            released.add(planner.released(holes));
+            unreferencedBytes += planner.unreferencedBytes(holes);
             if (side != null) {
                 punchable &= side.punchable();
-                unreferencedBytes += released.get(i).intersect(unreferenced.get(i)).totalBytes();
-                ExtentSet punches = side.punches(holes.get(i), allocated.get(i).intersect(holes.get(i)));
-                files.add(new FilePlan(side, punches, released.get(i)));
+                files.add(planner.plan(holes));
             }
         }
         parts.keep(FreeParts.HOLE, pieces.guestBytesIn(allocated));
         parts.keep(FreeParts.SHARED, pieces.guestBytesIn(own));
         ExtentSet reclaimable = parts.keep(punchable ? FreeParts.PARTIAL : FreeParts.UNPUNCHABLE,
                 pieces.guestBytesIn(released));
-        return new BlockPlan(image, table, reclaimable, parts.retained(), unreferencedBytes, remarks, unmapped, files);
+        for (FilePlan file : files) {
+            if (file.isPacked()) {
+                remarks.add(file.packing().moves().size() + " blocks move into gaps, and the file becomes "
+                        + (file.packing().end() + file.packing().area().tail()) + " bytes long instead of " + file.file().size()
+                        + (fileCount > 1 ? " (" + file.file().path().getFileName() + ")." : "."));
+            }
+        }
+        return new BlockPlan(image, table, request.mode(), map.blockSize(), reclaimable, parts.retained(), unreferencedBytes,
+                remarks, unmapped, files, pieces, journal);
     }
 }

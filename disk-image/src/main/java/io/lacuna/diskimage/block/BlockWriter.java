@@ -5,7 +5,6 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.Progress;
-import io.lacuna.diskimage.block.BlockPlan.FilePlan;
 import java.io.IOException;
 
 /** Does what a {@link BlockPlan} says: tables first, and only when they are durable the storage. */
@@ -15,14 +14,11 @@ public final class BlockWriter {
     private static final long LARGEST_DEVICE_PUNCH = 1L << 32;
 
     private final BlockPlan plan;
-    private final Progress progress;
-    private final long total;
-    private long done;
+    private final WorkDone work;
 
     private BlockWriter(BlockPlan plan, Progress progress) {
         this.plan = plan;
-        this.progress = progress;
-        this.total = plan.plannedBytes();
+        this.work = new WorkDone(plan, progress);
     }
 
     /**
@@ -41,12 +37,35 @@ public final class BlockWriter {
     }
 
     private void run() throws IOException {
+        CompactionJournal journal = plan.journal();
+        try {
+            if (plan.isPacking()) {
+                journal.create(plan.mode(), plan.files().stream().filter(FilePlan::isPacked)
+                        .mapToLong(file -> file.packing().moves().size()).sum());
+            }
+            if (!plan.leavesImageAlone()) {
+                change();
+            }
+            if (journal != null && journal.stands()) {
+                journal.remove();
+            }
+        } finally {
+            if (journal != null) {
+                journal.release();
+            }
+        }
+    }
+
+    private void change() throws IOException {
         BlockTable table = plan.table();
         if (table != null) {
             table.begin(plan.changesTables());
         }
         if (!plan.unmapped().isEmpty()) {
             table.unmap(plan.unmapped());
+        }
+        if (plan.isPacking()) {
+            new BlockMover(plan, work).run();
         }
         for (FilePlan file : plan.files()) {
             punch(file);
@@ -65,8 +84,7 @@ public final class BlockWriter {
             for (long start = hole.offset(); start < hole.end(); start += piece) {
                 long length = Math.min(piece, hole.end() - start);
                 file.punch(start, length);
-                done += plan.released().intersect(new Extent(start, length)).totalBytes();
-                progress.advanced(Math.min(done, total), total);
+                work.done(length);
             }
         }
         if (!plan.punches().isEmpty()) {

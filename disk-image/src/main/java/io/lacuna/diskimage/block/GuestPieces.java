@@ -83,8 +83,8 @@ final class GuestPieces {
         return found.build();
     }
 
-    /** @return the bytes of the file in which pieces of this guest range lie */
-    ExtentSet hostBytesOf(long guestOffset, long guestLength) {
+    /** @return the bytes of one file in which pieces of this guest range lie */
+    ExtentSet hostBytesOf(long guestOffset, long guestLength, int file) {
         int at = Arrays.binarySearch(guests, 0, count, guestOffset);
         int first = at >= 0 ? at : -at - 1;
         if (first > 0 && guests[first - 1] + lengths[first - 1] > guestOffset) {
@@ -95,7 +95,9 @@ final class GuestPieces {
         for (int i = first; i < count && guests[i] < end; i++) {
             long from = Math.max(guests[i], guestOffset);
             long to = Math.min(guests[i] + lengths[i], end);
-            found.add((hosts[i] & OFFSET_MASK) + from - guests[i], to - from);
+            if (hosts[i] >>> FILE_SHIFT == file) {
+                found.add((hosts[i] & OFFSET_MASK) + from - guests[i], to - from);
+            }
         }
         return found.build();
     }
