@@ -83,12 +83,12 @@ public final class DiskImages {
         NativeFile file = NativeFile.open(path, options.access().purpose());
         boolean opened = false;
         try {
-            List<String> remarks = new ArrayList<>(HostGuard.ofImage(file, options.access()));
+            List<String> remarks = HostGuard.ofImage(file, options.access());
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
-            LinkedFiles links = LinkedFiles.of(file, options, remarks);
+            LinkedFiles links = LinkedFiles.of(file, options);
             DiskImage image = format.open(file, links);
             opened = true;
-            return opened(image, file, options, remarks);
+            return opened(image, file, options, remarks, links);
         } finally {
             if (!opened) {
                 file.close();
@@ -96,15 +96,16 @@ public final class DiskImages {
         }
     }
 
-    private static OpenedImage opened(DiskImage image, NativeFile file, Options options, List<String> remarks)
-            throws IOException {
+    private static OpenedImage opened(DiskImage image, NativeFile file, Options options, List<String> remarks,
+            LinkedFiles links) throws IOException {
         try {
             String cutRun = file.isBlockDevice() ? null
                     : CompactionJournal.of(file, image.format(), image.virtualSize()).notice();
+            List<String> all = new ArrayList<>(remarks);
             if (cutRun != null) {
-                remarks.add(cutRun);
+                all.add(cutRun);
             }
-            return new OpenedImage(image, file, options.format() == null, remarks);
+            return new OpenedImage(image, file, options.format() == null, all, links);
         } catch (IOException | RuntimeException e) {
             image.close();
             throw e;

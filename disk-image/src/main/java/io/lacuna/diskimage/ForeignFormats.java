@@ -78,6 +78,9 @@ final class ForeignFormats {
 
     /** As QEMU tells it: comments and blank lines, then the version; and the customary first comment by itself. */
     private static boolean isVmdkDescriptor(String head) {
+        if (head.isEmpty() || "# \t\r\nvV".indexOf(head.charAt(0)) < 0) {
+            return false;
+        }
         String text = head.toLowerCase(Locale.ROOT);
         if (text.startsWith("# disk descriptorfile")) {
             return true;

@@ -64,7 +64,7 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
                 : wholeBlocks(whole.minus(map.shared()), granularity, size);
         ExtentSet reclaimable = parts.keep(FreeParts.PARTIAL, unshared.intersect(holes));
 
-        ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment(), size);
+        ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment());
         return new RawPlan(image, reclaimable, parts.retained(), punched,
                 file.isBlockDevice() ? reclaimable : storedIn(punched, map, granularity, size), granularity,
                 List.copyOf(remarks));
@@ -92,24 +92,22 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
         return tail < size && set.contains(tail, size - tail) ? whole.union(ExtentSet.ofRange(tail, size - tail)) : whole;
     }
 
-    /** Leaves out the blocks at either end of a range that hold nothing. */
-    private static ExtentSet trimmed(ExtentSet ranges, ExtentSet stored, long granularity, long alignment, long size) {
+    /**
+     * Leaves out the blocks at either end of a range that hold nothing.
+     *
+     * @param stored what holds something; no byte of it outside of the ranges
+     */
+    private static ExtentSet trimmed(ExtentSet ranges, ExtentSet stored, long granularity, long alignment) {
         ExtentSet.Builder punched = ExtentSet.builder();
         for (Extent range : ranges) {
             int first = stored.indexOfFirstEndingAfter(range.offset());
-            int behind = stored.indexOfFirstEndingAfter(range.end());
-            // The range after the last may begin in here only if it ends here too, so step back over it.
-            if (behind == stored.count() || stored.start(behind) >= range.end()) {
-                behind--;
+            int last = stored.indexOfFirstEndingAfter(range.end()) - 1;
+            if (first <= last) {
+                long start = stored.start(first) - Math.floorMod(stored.start(first) - alignment, granularity);
+                // The range's own end is a boundary, too: the file's last block may be short.
+                long end = stored.end(last) + Math.floorMod(alignment - stored.end(last), granularity);
+                punched.add(start, Math.min(end, range.end()) - start);
             }
-            if (first > behind || stored.start(first) >= range.end()) {
-                continue;
-            }
-            long start = Math.max(stored.start(first), range.offset());
-            long end = Math.min(stored.end(behind), range.end());
-            start -= Math.floorMod(start - alignment, granularity);
-            end = Math.min(end + Math.floorMod(alignment - end, granularity), range.end());
-            punched.add(start, Math.min(end, size) - start);
         }
         return punched.build();
     }
