@@ -6,9 +6,11 @@ import io.lacuna.blockio.DiskImageFormat;
 import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.diskimage.block.CompactionJournal;
 import io.lacuna.diskimage.raw.RawFormat;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
@@ -92,14 +94,29 @@ public final class DiskImages {
             FileIdentity identity = file.identity();
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
             LinkedFiles links = LinkedFiles.of(file, options);
-            OpenedImage image = new OpenedImage(format.open(file, links), file, identity, options.format() == null,
-                    remarks, links);
+            DiskImage image = format.open(file, links);
             opened = true;
-            return image;
+            return opened(image, file, identity, options, remarks, links);
         } finally {
             if (!opened) {
                 file.close();
             }
+        }
+    }
+
+    private static OpenedImage opened(DiskImage image, NativeFile file, FileIdentity identity, Options options,
+            List<String> remarks, LinkedFiles links) throws IOException {
+        try {
+            String cutRun = file.isBlockDevice() ? null
+                    : CompactionJournal.of(file, image.format(), image.virtualSize()).notice();
+            List<String> all = new ArrayList<>(remarks);
+            if (cutRun != null) {
+                all.add(cutRun);
+            }
+            return new OpenedImage(image, file, identity, options.format() == null, all, links);
+        } catch (IOException | RuntimeException e) {
+            image.close();
+            throw e;
         }
     }
 
