@@ -20,7 +20,9 @@ final class VhdMaker {
     int blockSize = 16 << 10;
     long size;
     int spareEntries;
-    /** Sectors between the table (or the locator) and the first block, and between blocks. */
+    /** Sectors between the table (or the locator) and the first block. */
+    int firstGap;
+    /** Sectors behind each block. */
     int gapSectors;
     /** The numbers of the blocks in the order they lie in the file. */
     int[] order;
@@ -98,7 +100,7 @@ final class VhdMaker {
     byte[] bytes() {
         int entries = entries();
         int slot = bitmapSize() + blockSize + gapSectors * 512;
-        int first = firstBlock() + gapSectors * 512;
+        int first = firstBlock() + firstGap * 512;
         ByteBuffer file = ByteBuffer.allocate(first + order.length * slot + 512);
         ByteBuffer footer = footer(kind, creator, size, id);
         file.put(0, footer.array());
