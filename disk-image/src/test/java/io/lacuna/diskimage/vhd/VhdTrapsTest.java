@@ -252,9 +252,11 @@ class VhdTrapsTest {
                 .putInt(map + 16, 1).put(map + 512, (byte) 0xFC);
         Files.write(image, bytes);
         Runs.run(image, ReclaimMode.DEALLOCATE, kib(128, 192));
+        assertArrayEquals(Arrays.copyOf(bytes, map + 1024), Arrays.copyOf(Files.readAllBytes(image), map + 1024));
         Runs.run(image, ReclaimMode.COMPACT, kib(128, 192));
         byte[] after = Files.readAllBytes(image);
-        assertArrayEquals(Arrays.copyOf(bytes, map + 1024), Arrays.copyOf(after, map + 1024), "headers, table and map");
+        assertTrue(after.length < bytes.length, "one block fits between the map and the first one");
+        assertArrayEquals(Arrays.copyOfRange(bytes, map, map + 1024), Arrays.copyOfRange(after, map, map + 1024));
     }
 
     @ParameterizedTest
@@ -277,7 +279,8 @@ class VhdTrapsTest {
     /** QEMU writes only a part of a new block, and puts it right behind the last one. */
     @Test
     void nothingStaleIsLeftBehindTheLastBlock() throws IOException {
-        byte[] bytes = maker.write(image) == null ? null : Files.readAllBytes(image);
+        byte[] bytes = maker.bytes();
+        Files.write(image, bytes);
         Runs.run(image, ReclaimMode.DEALLOCATE, kib(256, 384));
         byte[] after = Files.readAllBytes(image);
         assertEquals(place(4) + 512, after.length);
