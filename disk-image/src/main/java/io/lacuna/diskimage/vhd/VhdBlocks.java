@@ -82,6 +82,11 @@ final class VhdBlocks implements BlockMap {
     }
 
     @Override
+    public long mappedSize() {
+        return header.capacity();
+    }
+
+    @Override
     public long blockSize() {
         return header.blockSize();
     }
@@ -138,22 +143,6 @@ final class VhdBlocks implements BlockMap {
             used.add(place, header.slotSize());
         }
         return used.build();
-    }
-
-    /** @return what blocks take of which the guest has nothing, for they are behind the disk's end */
-    ExtentSet behindTheDisk() throws CorruptException {
-        ExtentSet.Builder used = ExtentSet.builder();
-        for (int block = diskBlocks(); block < bat.size(); block++) {
-            if (place(block) >= 0) {
-                used.add(place(block), header.slotSize());
-            }
-        }
-        return used.build();
-    }
-
-    /** @return how many blocks the disk has, the last cut at its end */
-    int diskBlocks() {
-        return (int) ((virtualSize() + header.blockSize() - 1) / header.blockSize());
     }
 
     @Override

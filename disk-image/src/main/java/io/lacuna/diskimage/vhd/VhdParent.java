@@ -64,7 +64,7 @@ final class VhdParent {
         if (names.isEmpty()) {
             throw new UnsafeException("the differencing disk does not name its parent, so that nothing can be told of it");
         }
-        String name = names.stream().filter(one -> isThere(file.path(), one)).findFirst().orElse(names.get(0));
+        String name = choose(file.path(), names, links.directories());
         DiskImage opened;
         try {
             opened = links.openBacking(name, VhdFormat.NAME);
@@ -79,11 +79,27 @@ final class VhdParent {
         throw new IllegalStateException("links that open '" + VhdFormat.NAME + "' as something else");
     }
 
-    /** Only to choose among names: whether the file may be opened is for the links to say. */
-    private static boolean isThere(Path child, String name) {
+    /** Only to choose among names and folders: whether the file may be opened is for the links to say. */
+    private static String choose(Path child, List<String> names, List<Path> folders) throws IOException {
+        for (String name : names) {
+            if (isThere(child.toRealPath().getParent(), name)) {
+                return name;
+            }
+        }
+        for (Path folder : folders) {
+            for (String name : names) {
+                if (!name.contains("/") && isThere(folder, name)) {
+                    return folder.resolve(name).toString();
+                }
+            }
+        }
+        return names.get(0);
+    }
+
+    private static boolean isThere(Path folder, String name) {
         try {
-            return Files.exists(child.toRealPath().resolveSibling(name));
-        } catch (IOException | InvalidPathException unusable) {
+            return Files.exists(folder.resolve(name));
+        } catch (InvalidPathException unusable) {
             return false;
         }
     }

@@ -50,14 +50,19 @@ final class VhdTable implements BlockTable {
     @Override
     public void forEachBlock(Extent guestRange, BlockVisitor visitor) throws IOException {
         int first = (int) (guestRange.offset() / header.blockSize());
-        int last = Math.min(blocks.diskBlocks() - 1, (int) ((guestRange.end() - 1) / header.blockSize()));
+        int last = (int) ((guestRange.end() - 1) / header.blockSize());
         for (int block = first; block <= last; block++) {
             long place = blocks.place(block);
             if (place >= 0) {
-                long start = (long) block * header.blockSize();
-                visitor.block(start, Math.min(header.blockSize(), blocks.size().largest() - start), 0, place, header.slotSize());
+                visitor.block((long) block * header.blockSize(), guestLength(block), 0, place, header.slotSize());
             }
         }
+    }
+
+    /** The last block is cut at the end of the disk, as the most generous program sees it. */
+    private long guestLength(int block) {
+        long left = blocks.size().largest() - (long) block * header.blockSize();
+        return left <= 0 ? header.blockSize() : Math.min(left, header.blockSize());
     }
 
     @Override
@@ -147,8 +152,7 @@ final class VhdTable implements BlockTable {
         if (!used.isEmpty()) {
             start = Math.min(start, used.start(0));
         }
-        // Blocks that belong to no guest byte stay where they are.
-        ExtentSet fixed = structures.union(blocks.structures().reserved().minus(used)).union(blocks.behindTheDisk());
+        ExtentSet fixed = structures.union(blocks.structures().reserved().minus(used));
         long aligned = start + Math.floorMod(-start - header.bitmapSize(), DATA_ALIGNMENT);
         return Optional.of(isAligned(used) ? new BlockArea(aligned, header.slotSize(), DATA_ALIGNMENT, fixed, tailLength())
                 : new BlockArea(start, header.slotSize(), SECTOR, fixed, tailLength()));

@@ -127,6 +127,20 @@ class VhdParentTest {
     }
 
     @Test
+    void looksInTheFoldersThatTheCallerAllows() throws IOException {
+        Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+        Path folder = Files.createDirectory(directory.resolve("here"));
+        Files.move(parent, elsewhere.resolve("base.vhd"));
+        Path image = Files.write(folder.resolve("child.vhd"), child.bytes());
+        assertThrows(DiskFormatException.class, () -> DiskImages.open(image,
+                new DiskImages.Options(DiskImages.Access.PLAN, null, List.of())));
+        try (OpenedImage opened = DiskImages.open(image,
+                new DiskImages.Options(DiskImages.Access.PLAN, null, List.of(elsewhere)))) {
+            assertArrayEquals(base, Runs.byLacuna(opened.image()));
+        }
+    }
+
+    @Test
     void refusesAParentThatIsItsOwnChild() {
         child.parentName = "child.vhd";
         child.parentId = child.id;

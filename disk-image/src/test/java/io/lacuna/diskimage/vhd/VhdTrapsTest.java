@@ -100,17 +100,19 @@ class VhdTrapsTest {
     }
 
     @Test
-    void aBlockBehindTheDisksEndStaysWhereItIs() throws IOException {
+    void aBlockBehindTheDisksEndIsKept() throws IOException {
         maker.spareEntries = 3;
         byte[] bytes = maker.bytes();
-        // What was block 4 is now behind the end.
-        ByteBuffer.wrap(bytes).putInt(VhdMaker.TABLE + 4 * 4, -1).putInt(VhdMaker.TABLE + 8 * 4, place(4) / 512);
-        Files.write(image, bytes);
-        Runs.run(image, ReclaimMode.COMPACT, kib(0, 128, 320, 384));
-        byte[] after = Files.readAllBytes(image);
-        assertEquals(place(4) / 512, ByteBuffer.wrap(after).getInt(VhdMaker.TABLE + 8 * 4));
-        assertArrayEquals(Arrays.copyOfRange(bytes, place(4), place(5)), Arrays.copyOfRange(after, place(4), place(5)));
-        assertEquals(place(5) + 512, after.length);
+        // What was block 5 is now behind the end.
+        ByteBuffer.wrap(bytes).putInt(VhdMaker.TABLE + 5 * 4, -1).putInt(VhdMaker.TABLE + 8 * 4, place(5) / 512);
+        for (ReclaimMode mode : ReclaimMode.values()) {
+            Files.write(image, bytes);
+            Runs.run(image, mode, kib(0, 64, 192, 384));
+            byte[] after = Files.readAllBytes(image);
+            int at = ByteBuffer.wrap(after).getInt(VhdMaker.TABLE + 8 * 4) * 512;
+            assertEquals(mode == ReclaimMode.COMPACT ? place(0) : place(5), at);
+            assertArrayEquals(Arrays.copyOfRange(bytes, place(5), place(6)), Arrays.copyOfRange(after, at, at + SLOT));
+        }
     }
 
     @ParameterizedTest
