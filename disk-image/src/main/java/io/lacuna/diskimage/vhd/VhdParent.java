@@ -80,9 +80,10 @@ final class VhdParent {
     }
 
     /** Only to choose among names and folders: whether the file may be opened is for the links to say. */
-    private static String choose(Path child, List<String> names, List<Path> folders) throws IOException {
+    private static String choose(Path child, List<String> names, List<Path> folders) {
+        Path beside = folderOf(child);
         for (String name : names) {
-            if (isThere(child.toRealPath().getParent(), name)) {
+            if (isThere(beside, name)) {
                 return name;
             }
         }
@@ -94,6 +95,14 @@ final class VhdParent {
             }
         }
         return names.get(0);
+    }
+
+    private static Path folderOf(Path file) {
+        try {
+            return file.toRealPath().getParent();
+        } catch (IOException removedSince) {
+            return file.toAbsolutePath().getParent();
+        }
     }
 
     private static boolean isThere(Path folder, String name) {

@@ -61,11 +61,11 @@ final class Runs {
 
     /** The disk as libvhdi reads it, through its parents, which lie beside it. */
     static byte[] byLibvhdi(Path image) throws IOException {
-        Tools.require("vhdimount", "fusermount");
+        Tools.require("vhdimount", "fusermount3");
         Tools.requireFuse();
         Path mount = Files.createTempDirectory(image.getParent(), "mount");
         Path raw = Files.createTempFile(image.getParent(), "content", ".raw");
-        Tools.shell("vhdimount \"$1\" \"$2\" > /dev/null; trap 'fusermount -u -z \"$2\"' EXIT\n"
+        Tools.shell("vhdimount \"$1\" \"$2\" > /dev/null; trap 'fusermount3 -u -z \"$2\"' EXIT\n"
                 + "cp --sparse=always \"$(ls -d \"$2\"/vhdi* | sort -V | tail -1)\" \"$3\"", image, mount, raw);
         byte[] bytes = Files.readAllBytes(raw);
         Files.delete(raw);
@@ -120,7 +120,11 @@ final class Runs {
 
     /** Both footers the same, every block in the file and beside all others. */
     static void assertStructure(Path image) throws IOException {
-        ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(image));
+        assertStructure(Files.readAllBytes(image));
+    }
+
+    static void assertStructure(byte[] image) {
+        ByteBuffer file = ByteBuffer.wrap(image);
         if (!isFixed(file)) {
             assertEquals(file.slice(0, 512), file.slice(file.capacity() - 512, 512), "footer and copy");
             assertStructureWithAnyEnd(image);
@@ -128,8 +132,8 @@ final class Runs {
     }
 
     /** Every block in the file and beside all others. */
-    static void assertStructureWithAnyEnd(Path image) throws IOException {
-        ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(image));
+    static void assertStructureWithAnyEnd(byte[] image) {
+        ByteBuffer file = ByteBuffer.wrap(image);
         if (isFixed(file)) {
             return;
         }

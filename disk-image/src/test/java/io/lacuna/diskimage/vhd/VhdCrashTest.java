@@ -9,6 +9,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.fixtures.CrashFile;
+import io.lacuna.fixtures.MemoryHostFile;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.NearbyLinks;
 import io.lacuna.fixtures.PlainHostFile;
@@ -98,27 +99,28 @@ class VhdCrashTest {
     }
 
     private void assertRecovers(byte[] before, ExtentSet reclaimed, ReclaimMode mode, long end, String where) throws IOException {
-        Runs.assertStructureWithAnyEnd(image);
+        byte[] cut = Files.readAllBytes(image);
+        Runs.assertStructureWithAnyEnd(cut);
         if (mode == ReclaimMode.DEALLOCATE) {
-            assertZerosBehindTheLastBlock(where);
+            assertZerosBehindTheLastBlock(cut, where);
         }
-        try (DiskImage disk = Runs.open(image, true)) {
+        MemoryHostFile file = new MemoryHostFile(image, cut);
+        try (DiskImage disk = Runs.FORMAT.open(file, new NearbyLinks(directory, Runs.FORMAT, true))) {
             Runs.assertLive(before, Runs.byLacuna(disk), FREE, ExtentSet.EMPTY);
             disk.apply(disk.plan(Runs.repair(FREE, mode)), Progress.NONE);
             Runs.assertLive(before, Runs.byLacuna(disk), FREE, reclaimed);
             var third = disk.plan(Runs.repair(FREE, mode));
-            assertTrue(third.isEmpty(), () -> where + ": a third run finds nothing, but " + third.remarks() + third.retained()
-                    + third.reclaimable() + " " + third.plannedBytes() + " " + third.unreferencedBytes());
+            assertTrue(third.isEmpty(), () -> where + ": a third run finds nothing, but " + third.remarks() + third.retained());
         }
         if (mode != ReclaimMode.DEALLOCATE) {
-            assertEquals(end, Files.size(image), where);
+            assertEquals(end, file.size(), where);
         }
-        Runs.assertStructure(image);
+        Runs.assertStructure(file.bytes());
     }
 
     /** There QEMU puts the next block, and takes what it does not write for zeros. */
-    private void assertZerosBehindTheLastBlock(String where) throws IOException {
-        ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(image));
+    private void assertZerosBehindTheLastBlock(byte[] image, String where) {
+        ByteBuffer file = ByteBuffer.wrap(image);
         int end = 0;
         for (int i = 0; i < 10; i++) {
             end = Math.max(end, (file.getInt(VhdMaker.TABLE + 4 * i) + 1) * 512 + BLOCK);

@@ -88,6 +88,17 @@ class VhdDamageTest {
         }
     }
 
+    @Test
+    void intactImagesAreAccepted() {
+        for (byte[] intact : new byte[][] {dynamic, differencing, fixed}) {
+            for (ReclaimMode mode : MODES) {
+                accepted = 0;
+                assertRightOrRefused(intact, mode, "intact");
+                assertEquals(1, accepted, mode.name());
+            }
+        }
+    }
+
     /** Makes the checksums right again, so that the damage gets as far as it can. */
     private static byte[] sealed(byte[] bytes) {
         byte[] copy = bytes.clone();
