@@ -118,6 +118,8 @@ class VhdTrapsTest {
     @ParameterizedTest
     @ValueSource(ints = {0, 1, 2, 3, 1_000_000, 0x7FFF_FFFF, 0xFFFF_FFFE})
     void aBlockInTheWrongPlaceIsRefused(int sector) throws IOException {
+        // Room for a block before the first one, so that only the structures are in its way.
+        maker.firstGap = 150;
         byte[] bytes = maker.bytes();
         ByteBuffer.wrap(bytes).putInt(VhdMaker.TABLE + 8, sector);
         refuses(CorruptException.class, bytes, kib(0, 64));
