@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.fixtures.Corpus;
 import io.lacuna.fixtures.FileSource;
 import io.lacuna.fixtures.MemoryTempDir;
@@ -18,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -160,6 +163,21 @@ class VhdGuestTest {
                     assertTrue(disk.remarks().get(0).contains("missing or damaged"), () -> disk.remarks().toString());
                 }
             }
+        }
+    }
+
+    /** QEMU records VHD under its own name. */
+    @Test
+    void isReadBelowAQcow2Image() throws IOException {
+        Tools.require("qemu-img", "qemu-io");
+        Tools.shell("cd \"$1\"; qemu-img create -q -f vpc -o force_size=on base.vhd 5M; qemu-io -f vpc -c 'write -P 3 1M 2M' base.vhd\n"
+                + "qemu-img create -q -f qcow2 -b base.vhd -F vpc top.qcow2; qemu-io -f qcow2 -c 'write -P 4 2M 64k' top.qcow2\n"
+                + "qemu-img convert -f qcow2 -O raw top.qcow2 expected.raw", directory);
+        var options = new DiskImages.Options(DiskImages.Access.INSPECT, null, List.of());
+        try (OpenedImage top = DiskImages.open(directory.resolve("top.qcow2"), options);
+                FileSource expected = new FileSource(directory.resolve("expected.raw"))) {
+            assertReads(expected, top.image());
+            assertEquals("vhd", top.image().layers().get(1).format());
         }
     }
 
