@@ -154,7 +154,8 @@ public final class DiskImages {
     static DiskImage openAs(String format, NativeFile file, LinkedFiles links) throws IOException {
         boolean opened = false;
         try {
-            DiskImage image = named(format, file).open(file, links);
+            // The name that QEMU records for VHD is that of the program it came from.
+            DiskImage image = named(format.equals("vpc") ? "vhd" : format, file).open(file, links);
             opened = true;
             return image;
         } catch (DiskFormatException e) {

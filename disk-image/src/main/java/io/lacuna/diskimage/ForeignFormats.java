@@ -28,9 +28,6 @@ final class ForeignFormats {
     }
 
     private static final List<Sign> SIGNS = List.of(
-            new Sign("VHD (dynamic or differencing)", 0, "conectix"),
-            new Sign("VHD (fixed)", -SECTOR, "conectix"),
-            new Sign("VHD (fixed, footer of 511 bytes)", -(SECTOR - 1), "conectix"),
             new Sign("VHDX", 0, "vhdxfile"),
             new Sign("VMDK (sparse)", 0, "KDMV"),
             new Sign("VMDK (COWD)", 0, "COWD"),

@@ -106,8 +106,7 @@ class DiskImagesTest {
         record Case(String name, int at, String bytes) {
         }
         int size = 8192;
-        List<Case> cases = List.of(new Case("VHD", 0, "conectix"), new Case("VHD", size - 512, "conectix"),
-                new Case("VHD", size - 511, "conectix"), new Case("VHDX", 0, "vhdxfile"), new Case("VMDK", 0, "KDMV"),
+        List<Case> cases = List.of(new Case("VHDX", 0, "vhdxfile"), new Case("VMDK", 0, "KDMV"),
                 new Case("COWD", 0, "COWD"), new Case("seSparse", 0, "\u00BE\u00BA\u00FE\u00CA\0\0\0\0"),
                 new Case("VDI", 64, "\u007F\u0010\u00DA\u00BE"), new Case("QED", 0, "QED\0"),
                 new Case("qcow (version 1)", 0, "QFI\u00FB\0\0\0\u0001"), new Case("qcow", 0, "QFI\u00FB\0\0\0\u0009"),
