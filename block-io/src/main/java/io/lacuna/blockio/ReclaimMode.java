@@ -5,5 +5,7 @@ public enum ReclaimMode {
     /** Release host bytes inside blocks that stay mapped; no table of the format changes. */
     PUNCH,
     /** Unmap blocks that are wholly free and release them; punch in blocks that are free in part. */
-    DEALLOCATE
+    DEALLOCATE,
+    /** Deallocate, then move blocks from the tail into the gaps and make the file shorter. */
+    COMPACT
 }

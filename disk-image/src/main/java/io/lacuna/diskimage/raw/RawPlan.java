@@ -7,6 +7,8 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.HostMap;
 import io.lacuna.blockio.PunchSupport;
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.block.FreeParts;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,6 +36,9 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
         }
         List<String> remarks = new ArrayList<>();
         long granularity = granularity(host, request, remarks);
+        if (request.mode() == ReclaimMode.COMPACT) {
+            remarks.add("A raw disk's length is the size of the disk, so compacting it is the same as deallocating.");
+        }
         HostMap map = file.map();
         if (file.isBlockDevice()) {
             remarks.add("A block device cannot tell which of its blocks are in use, so all free space is counted as stored, "
@@ -45,19 +50,19 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
             remarks.add("The device releases storage without a promise that it reads as zeros afterwards.");
         }
 
-        Parts parts = new Parts(request.free());
-        ExtentSet large = parts.keep("in ranges shorter than the smallest asked for",
+        FreeParts parts = new FreeParts(request.free());
+        ExtentSet large = parts.keep(FreeParts.SHORT,
                 request.free().atLeast(request.minExtent()));
-        ExtentSet allocated = parts.keep("a hole of the host's file already", large.intersect(map.allocated()));
+        ExtentSet allocated = parts.keep(FreeParts.HOLE, large.intersect(map.allocated()));
         ExtentSet whole = file.isBlockDevice() ? large.inwardTo(granularity, host.alignment())
                 : wholeBlocks(large, granularity, size);
-        ExtentSet inWhole = parts.keep("less than a whole block of the host", allocated.intersect(whole));
-        ExtentSet unshared = parts.keep("shared with another file of the host", inWhole.minus(map.shared()));
+        ExtentSet inWhole = parts.keep(FreeParts.PARTIAL, allocated.intersect(whole));
+        ExtentSet unshared = parts.keep(FreeParts.SHARED, inWhole.minus(map.shared()));
         // What is left of a block beside a shared part may be less than a block again.
         ExtentSet holes = map.shared().isEmpty() ? whole : file.isBlockDevice()
                 ? whole.minus(map.shared()).inwardTo(granularity, host.alignment())
                 : wholeBlocks(whole.minus(map.shared()), granularity, size);
-        ExtentSet reclaimable = parts.keep("less than a whole block of the host", unshared.intersect(holes));
+        ExtentSet reclaimable = parts.keep(FreeParts.PARTIAL, unshared.intersect(holes));
 
         ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment());
         return new RawPlan(image, reclaimable, parts.retained(), punched,
@@ -137,35 +142,5 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
     @Override
     public boolean changesTables() {
         return false;
-    }
-
-    /** Splits the free bytes by the reason they stay. */
-    private static final class Parts {
-        private final List<Retained> retained = new ArrayList<>();
-        private ExtentSet left;
-
-        Parts(ExtentSet free) {
-            left = free;
-        }
-
-        /** @return what is kept; the rest of what was left stays for this reason */
-        ExtentSet keep(String why, ExtentSet kept) {
-            ExtentSet dropped = left.minus(kept);
-            left = kept;
-            for (int i = 0; i < retained.size(); i++) {
-                if (retained.get(i).why().equals(why)) {
-                    retained.set(i, new Retained(why, retained.get(i).bytes().union(dropped)));
-                    return kept;
-                }
-            }
-            if (!dropped.isEmpty()) {
-                retained.add(new Retained(why, dropped));
-            }
-            return kept;
-        }
-
-        List<Retained> retained() {
-            return List.copyOf(retained);
-        }
     }
 }
