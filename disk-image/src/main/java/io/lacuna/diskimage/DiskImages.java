@@ -5,9 +5,11 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.diskimage.block.CompactionJournal;
 import io.lacuna.diskimage.raw.RawFormat;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
@@ -84,14 +86,29 @@ public final class DiskImages {
             List<String> remarks = HostGuard.ofImage(file, options.access());
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
             LinkedFiles links = LinkedFiles.of(file, options);
-            OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks,
-                    links);
+            DiskImage image = format.open(file, links);
             opened = true;
-            return image;
+            return opened(image, file, options, remarks, links);
         } finally {
             if (!opened) {
                 file.close();
             }
+        }
+    }
+
+    private static OpenedImage opened(DiskImage image, NativeFile file, Options options, List<String> remarks,
+            LinkedFiles links) throws IOException {
+        try {
+            String cutRun = file.isBlockDevice() ? null
+                    : CompactionJournal.of(file, image.format(), image.virtualSize()).notice();
+            List<String> all = new ArrayList<>(remarks);
+            if (cutRun != null) {
+                all.add(cutRun);
+            }
+            return new OpenedImage(image, file, options.format() == null, all, links);
+        } catch (IOException | RuntimeException e) {
+            image.close();
+            throw e;
         }
     }
 

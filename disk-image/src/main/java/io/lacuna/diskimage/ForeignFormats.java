@@ -35,7 +35,6 @@ final class ForeignFormats {
             new Sign("VMDK (sparse)", 0, "KDMV"),
             new Sign("VMDK (COWD)", 0, "COWD"),
             new Sign("VMDK (seSparse)", 0, "\u00BE\u00BA\u00FE\u00CA\0\0\0\0"),
-            new Sign("VDI", 64, "\u007F\u0010\u00DA\u00BE"),
             new Sign("QED", 0, "QED\0"),
             new Sign("qcow (version 1)", 0, "QFI\u00FB\0\0\0\u0001"),
             new Sign("qcow (unknown version)", 0, "QFI\u00FB"),

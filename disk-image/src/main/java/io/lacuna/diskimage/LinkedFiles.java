@@ -89,6 +89,11 @@ final class LinkedFiles implements ImageLinks {
     }
 
     @Override
+    public List<Path> directories() {
+        return List.copyOf(trees);
+    }
+
+    @Override
     public HostFile openDataFile(String name) throws IOException {
         Path path = resolve("data file", name);
         NativeFile data = open(path, name, options.access());

@@ -96,10 +96,10 @@ final class PackingPlanner {
     }
 
     private void forEachLiveBlock(BlockTable.BlockVisitor visitor) throws IOException {
-        if (map.virtualSize() == 0) {
+        if (map.mappedSize() == 0) {
             return;
         }
-        table.forEachBlock(new Extent(0, map.virtualSize()), (guest, guestLength, file, host, length) -> {
+        table.forEachBlock(new Extent(0, map.mappedSize()), (guest, guestLength, file, host, length) -> {
             if (areas[file] != null && !unmapped.contains(guest, guestLength)) {
                 visitor.block(guest, guestLength, file, host, length);
             }

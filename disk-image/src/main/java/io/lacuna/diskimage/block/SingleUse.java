@@ -20,15 +20,14 @@ final class SingleUse {
      * @param freed bytes of each file
      */
     static void require(BlockMap map, BlockTable table, List<ExtentSet> freed) throws IOException {
-        if (map.virtualSize() == 0) {
+        if (map.mappedSize() == 0) {
             return;
         }
-        Extent disk = new Extent(0, map.virtualSize());
         long[] found = new long[freed.size()];
         if (table == null) {
-            map.forEachStored(disk, (guest, file, host, length) -> found[file] += common(freed.get(file), host, length));
+            map.forEachStored(new Extent(0, map.virtualSize()), (guest, file, host, length) -> found[file] += common(freed.get(file), host, length));
         } else {
-            table.forEachBlock(disk, (guest, guestLength, file, host, length) ->
+            table.forEachBlock(new Extent(0, map.mappedSize()), (guest, guestLength, file, host, length) ->
                     found[file] += common(freed.get(file), host, length));
         }
         for (int i = 0; i < found.length; i++) {

@@ -27,8 +27,8 @@ final class Unreferenced {
         for (int i = 0; i < files; i++) {
             used[i] = ExtentSet.builder();
         }
-        if (map.virtualSize() > 0) {
-            table.forEachBlock(new Extent(0, map.virtualSize()), (guest, guestLength, file, host, length) ->
+        if (map.mappedSize() > 0) {
+            table.forEachBlock(new Extent(0, map.mappedSize()), (guest, guestLength, file, host, length) ->
                     used[file].add(host, length));
         }
         for (int i = 0; i < files; i++) {

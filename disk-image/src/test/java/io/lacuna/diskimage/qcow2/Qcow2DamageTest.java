@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Damages every byte of every table: the image is refused, or what is live stays as it was. */
 class Qcow2DamageTest {
 
-    private static final ExtentSet FREE = kib(8, 30, 64, 100, 101, 103);
+    private static final ExtentSet FREE = kib(8, 30, 64, 100, 101, 103, 124, 136);
     private static final int CLUSTER = 4096;
 
     @TempDir(factory = MemoryTempDir.class)
@@ -38,10 +38,10 @@ class Qcow2DamageTest {
     void make() throws IOException {
         Tools.require("qemu-img", "qemu-io");
         Images.pattern(directory.resolve("model.raw"), 160 << 10, 3);
-        Tools.shell("cd \"$1\"; qemu-img convert -f raw -O qcow2 -o cluster_size=4k model.raw image.qcow2\n"
+        Tools.shell("cd \"$1\"; seq 1 8000 | dd of=model.raw bs=1k seek=120 conv=notrunc status=none\n"
+                + "qemu-img convert -c -f raw -O qcow2 -o cluster_size=4k model.raw image.qcow2\n"
                 + "qemu-img snapshot -c one image.qcow2; qemu-img bitmap --add -g 4k image.qcow2 dirty\n"
-                + "qemu-io -f qcow2 -c 'write -P 1 20k 60k' -c 'write -z 90k 10k' -c 'write -c -P 7 120k 4k'"
-                + " -c 'write -c -P 8 124k 4k' image.qcow2", directory);
+                + "qemu-io -f qcow2 -c 'write -P 1 20k 60k' -c 'write -z 90k 10k' image.qcow2", directory);
         intact = Files.readAllBytes(directory.resolve("image.qcow2"));
     }
 
@@ -60,7 +60,7 @@ class Qcow2DamageTest {
     private byte[] readSnapshot(byte[] bytes) {
         byte[] other = bytes.clone();
         ByteBuffer fields = ByteBuffer.wrap(other);
-        long table = fields.getLong(64);
+        long table = other.length < 112 ? -1 : fields.getLong(64);
         if (table < 0 || table > other.length - 16) {
             return null;
         }
@@ -108,14 +108,13 @@ class Qcow2DamageTest {
                     table |= intact[i] == 0;
                 }
                 int within = at % CLUSTER;
-                if (!table || within > 420 && within % 97 != 0) {
+                if (!table || within > 328 && within % 97 != 0) {
                     continue;
                 }
-                for (int mask : new int[] {1, 0x80, 0xFF, 1 << at % 7 + 1}) {
-                    byte[] damaged = intact.clone();
-                    damaged[at] ^= (byte) mask;
-                    assertRightOrRefused(damaged, "byte " + at + " ^ " + mask);
-                }
+                int mask = at % 3 == 0 ? 0xFF : 1 << (at / 8 + at) % 8;
+                byte[] damaged = intact.clone();
+                damaged[at] ^= (byte) mask;
+                assertRightOrRefused(damaged, "byte " + at + " ^ " + mask);
             }
         });
         assertTrue(accepted > 100, "some damage does not matter: " + accepted);
