@@ -60,7 +60,7 @@ final class VmdkOpener {
         VmdkDescriptor descriptor;
         if (sign == VmdkFormat.Sign.SPARSE) {
             SparseHeader header = SparseHeader.parse(file);
-            if (header.descriptor() == 0) {
+            if (header.descriptor() == 0 || isBlank(header.descriptor())) {
                 throw partOnly();
             }
             descriptor = descriptor(header.descriptor(), header.descriptorSize());
@@ -92,6 +92,13 @@ final class VmdkOpener {
         String descriptor = Neighbours.descriptorOf(file);
         return new UnsupportedException("this file is one part of a VMDK; give the descriptor"
                 + (descriptor == null ? ", the small text file that names it" : " that names it, " + VmdkDescriptor.shown(descriptor)));
+    }
+
+    /** Makers of many files reserve room for a descriptor in each, and leave it empty. */
+    private boolean isBlank(long descriptor) throws IOException {
+        ByteBuffer first = ByteBuffer.allocate(1);
+        file.read(descriptor, first);
+        return first.get(0) == 0;
     }
 
     private VmdkDescriptor descriptor(long offset, int size) throws IOException {
