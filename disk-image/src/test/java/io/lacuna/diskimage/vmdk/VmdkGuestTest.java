@@ -149,7 +149,7 @@ class VmdkGuestTest {
             Map.entry("SecurityRonin-vmdk-forensic/tw_sparse-s001.vmdk", "that names it, tw_sparse.vmdk"),
             Map.entry("SecurityRonin-vmdk-forensic/tw_sparse_data.vmdk", "tw_sparse_data-s001.vmdk"),
             Map.entry("dfvfs/ext2.vmdk", "read"),
-            Map.entry("go-vmdk-parser/vmdk-invalid.img", "one part of a VMDK"),
+            Map.entry("go-vmdk-parser/vmdk-invalid.img", "VMDK descriptor"),
             Map.entry("go-vmdk-parser/vmdk-monolith.img", "read"),
             Map.entry("go-vmdk-parser/vmdk-streamoptimized.img", "read"),
             Map.entry("qemu-iotests/iotest-version3.vmdk.bz2", "windows"),
