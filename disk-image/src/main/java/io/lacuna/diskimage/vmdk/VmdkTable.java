@@ -34,13 +34,19 @@ final class VmdkTable implements BlockTable {
     private final boolean child;
     private final Map<Integer, SparsePart> byFile = new HashMap<>();
     private final Set<SparsePart> lacking = new HashSet<>();
+    private final Set<SparsePart> unclean = new HashSet<>();
     private final Set<SparsePart> flagged = new HashSet<>();
 
     /** @param child whether what is not stored shows a parent */
     VmdkTable(VmdkDisk disk, boolean child) {
         this.disk = disk;
         this.child = child;
-        disk.sparseParts().forEach(part -> byFile.put(part.file(), part));
+        for (SparsePart part : disk.sparseParts()) {
+            byFile.put(part.file(), part);
+            if (part.header().unclean()) {
+                unclean.add(part);
+            }
+        }
     }
 
     /** Notes whether the redundant table of a part has to be completed before anything else is written. */
@@ -83,10 +89,27 @@ final class VmdkTable implements BlockTable {
         });
     }
 
-    /** The flags are set file by file, just before the first change: most files of a disk in many are not changed. */
     @Override
-    public void begin(boolean changesTables) {
+    public boolean isUnfinished() {
+        return byFile.values().stream().anyMatch(this::isUnfinished);
+    }
+
+    private boolean isUnfinished(SparsePart part) {
+        return lacking.contains(part) || unclean.contains(part);
+    }
+
+    /**
+     * What was found unfinished, and checked in full since, is put right. Other flags are set file by file, just before the first
+     * change: most files of a disk in many are not changed.
+     */
+    @Override
+    public void begin(boolean changesTables) throws IOException {
         flagged.clear();
+        for (SparsePart part : byFile.values()) {
+            if (changesTables && isUnfinished(part)) {
+                prepare(part);
+            }
+        }
     }
 
     private void prepare(SparsePart part) throws IOException {
@@ -132,6 +155,7 @@ final class VmdkTable implements BlockTable {
     public void end() throws IOException {
         for (SparsePart part : flagged) {
             setFlag(part, 0);
+            unclean.remove(part);
         }
         flagged.clear();
     }
