@@ -14,6 +14,7 @@ import io.lacuna.partition.VolumeSignature;
 import io.lacuna.partition.VolumeSignatures;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -30,6 +31,8 @@ final class Survey {
     private final List<SurveyedVolume> volumes = new ArrayList<>();
     /** Why nothing on the whole disk may change; null as long as nothing speaks against it. */
     private String machineDoubt;
+    /** Where on the disk the signatures stand that belong to a volume. */
+    private final Set<Long> volumeSignatures = new HashSet<>();
 
     private Survey(BlockSource disk, PartitionTable table, Set<ReclaimOptions.Include> includes) {
         this.disk = disk;
@@ -55,21 +58,23 @@ final class Survey {
     }
 
     private void run() throws IOException {
-        String diskDoubt = foreignSignatureOutsidePartitions();
         for (Partition partition : table.partitions()) {
             volumes.add(survey(partition));
         }
         if (includes.contains(ReclaimOptions.Include.GAPS)) {
             addGaps();
         }
-        String doubt = machineDoubt != null ? machineDoubt : diskDoubt;
+        String doubt = machineDoubt != null ? machineDoubt : diskDoubt();
         if (doubt != null) {
             volumes.replaceAll(volume -> volume.refused(doubt));
         }
     }
 
-    /** A disk that is as a whole a member of a RAID carries the set's metadata outside of its partitions. */
-    private String foreignSignatureOutsidePartitions() throws IOException {
+    /**
+     * A disk that is as a whole a member of a RAID, or a file system, and has a partition table all the same. What stands at the
+     * end of the disk may lie inside the last partition, but then at a place where that partition's own would not be.
+     */
+    private String diskDoubt() throws IOException {
         if (table.scheme().equals("none")) {
             return null;
         }
@@ -81,13 +86,8 @@ final class Survey {
             }
         }
         for (VolumeSignature signature : VolumeSignatures.scan(disk)) {
-            boolean inside = false;
-            for (Partition partition : table.partitions()) {
-                inside |= signature.offset() >= partition.offset()
-                        && signature.offset() - partition.offset() < partition.length();
-            }
-            if (!inside) {
-                return "the disk has a partition table and, outside of all partitions, the signature of "
+            if (!volumeSignatures.contains(signature.offset())) {
+                return "the disk has a partition table and, belonging to no partition, the signature of "
                         + signature.description() + ": its partitions may not be what they seem";
             }
         }
@@ -111,6 +111,7 @@ final class Survey {
         }
         for (VolumeSignature signature : signatures) {
             names.add(signature.name());
+            volumeSignatures.add(partition.offset() + signature.offset());
             if (signature.kind() == VolumeSignature.Kind.SAVED_MEMORY) {
                 machineDoubt = "a volume of this disk holds the saved memory of a hibernated guest (" + signature.description()
                         + "): start the guest and shut it down fully, then try again";

@@ -94,6 +94,21 @@ class RefusalTest {
     }
 
     @Test
+    void raidWhoseMetadataLiesInsideTheLastPartition() throws IOException {
+        Tools.require("sfdisk");
+        GuestVolume volume = copyOf("a");
+        Path disk = directory.resolve("disk.raw");
+        long sectors = volume.file().toFile().length() / 512;
+        Tools.shell("truncate -s $((($2 + 63) * 512)) \"$1\"", disk, sectors);
+        Tools.okWithInput("label: dos\nstart=63, size=" + sectors + ", type=83\n", "sfdisk", "-q", disk.toString());
+        // MD 1.0 stands at the last 4 KiB boundary that is 8 KiB from the end: of the disk here, which is no such boundary of the partition.
+        Tools.shell("dd if=\"$2\" of=\"$1\" bs=512 seek=63 conv=notrunc,sparse status=none; size=$(stat -c %s \"$1\")\n"
+                + "printf '\\374\\116\\053\\251\\001\\000\\000\\000' | dd of=\"$1\" bs=512 seek=$(((size / 512 - 16) / 8 * 8)) "
+                + "conv=notrunc status=none", disk, volume.file());
+        assertRefused(disk, "belonging to no partition");
+    }
+
+    @Test
     void volumeInDoubtIsSkippedAndTheOtherOneReclaimed() throws IOException {
         GuestVolume dirty = copyOf("dirty");
         Tools.ok("debugfs", "-w", "-R", "set_super_value state 0", dirty.file().toString());
