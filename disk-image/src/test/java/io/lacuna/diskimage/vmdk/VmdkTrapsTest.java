@@ -250,7 +250,7 @@ class VmdkTrapsTest {
             disk.apply(plan, Progress.NONE);
             Vmdks.assertLive(expected, Vmdks.guest(disk), kib(4, 20), plan.reclaimable());
         }
-        Files.writeString(image, text + "RW 8 FLAT \"part0\" 20\n");
+        Files.writeString(image, text + "RW 8 FLAT \"part0\" 12\n");
         CorruptException refused = assertThrows(CorruptException.class, () -> Vmdks.open(image, false));
         assertTrue(refused.getMessage().contains("no other extent's"), refused::getMessage);
     }
