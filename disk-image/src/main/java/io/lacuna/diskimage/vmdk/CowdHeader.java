@@ -32,10 +32,12 @@ record CowdHeader(GrainLayout layout, boolean unclean) {
         long grainSize = b.u32(16) << Sectors.SHIFT;
         long directory = b.u32(20) << Sectors.SHIFT;
         if (capacity == 0 || directory == 0) {
-            throw b.corrupt("COWD header: size and grain directory", 12, "both there", capacity + " bytes, directory at " + directory);
+            throw b.corrupt("COWD header: size and grain directory", 12, "both there",
+                    capacity + " bytes, directory at " + directory);
         }
         if (Long.bitCount(grainSize) != 1 || grainSize > GrainLayout.MAX_GRAIN) {
-            throw b.unsupported("COWD header: grain size", 16, "a power of two up to " + GrainLayout.MAX_GRAIN + " bytes", grainSize);
+            throw b.unsupported("COWD header: grain size", 16, "a power of two up to " + GrainLayout.MAX_GRAIN + " bytes",
+                    grainSize);
         }
         int needed = GrainLayout.neededEntries(GrainLayout.Kind.COWD, capacity, grainSize);
         long entries = b.u32(24);

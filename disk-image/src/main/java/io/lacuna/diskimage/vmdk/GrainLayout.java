@@ -65,7 +65,7 @@ record GrainLayout(Kind kind, long capacity, long grainSize, long directory, lon
         }
     }
 
-    /** @return directory entries that this many bytes of disk need; more than {@link #MAX_DIRECTORY_ENTRIES} comes as just one more */
+    /** @return directory entries that this many bytes of disk need; any too large number comes as the least one */
     static int neededEntries(Kind kind, long capacity, long grainSize) {
         long span = grainSize * kind.entriesPerTable();
         return (int) Math.min(capacity / span + (capacity % span == 0 ? 0 : 1), MAX_DIRECTORY_ENTRIES + 1L);
@@ -87,7 +87,8 @@ record GrainLayout(Kind kind, long capacity, long grainSize, long directory, lon
         }
         long number = entry & 0xFFFF_FFFFL;
         if (entry >>> 32 != 0x1000_0000L) {
-            throw new CorruptException("grain directory entry " + index, directory + index * 8L, "0, or 0x10000000 in the upper half",
+            throw new CorruptException("grain directory entry " + index, directory + index * 8L,
+                    "0, or 0x10000000 in the upper half",
                     "0x" + Long.toHexString(entry));
         }
         return (tables >>> Sectors.SHIFT) + number * (kind.tableSize() >>> Sectors.SHIFT);

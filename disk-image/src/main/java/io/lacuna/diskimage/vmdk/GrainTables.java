@@ -34,7 +34,8 @@ final class GrainTables {
         /**
          * @param grain number of the first grain
          * @param count grains, above 0
-         * @param place byte in the file of the first, where the others follow; or {@link GrainLayout#NONE}, {@link GrainLayout#ZERO}
+         * @param place byte in the file of the first, where the others follow; or {@link GrainLayout#NONE} or
+         *     {@link GrainLayout#ZERO}
          */
         void run(long grain, long count, long place) throws IOException;
     }
@@ -119,7 +120,8 @@ final class GrainTables {
         long place = place(entries, base, first);
         for (long grain = first + 1; grain <= end; grain++) {
             long next = grain == end ? 0 : place(entries, base, grain);
-            boolean continues = grain < end && !(packed && place >= 0) && (place < 0 ? next == place : next == place + (grain - start) * layout.grainSize());
+            boolean continues = grain < end && (place < 0 ? next == place
+                    : !packed && next == place + (grain - start) * layout.grainSize());
             if (!continues) {
                 if (place >= 0) {
                     check(start, grain - start, place, fileSize);

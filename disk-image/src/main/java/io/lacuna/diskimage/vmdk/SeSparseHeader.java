@@ -43,7 +43,8 @@ final class SeSparseHeader {
             throw b.unsupported("seSparse header: version", 8, "2.1", "0x" + Long.toHexString(b.s64(8)));
         }
         if (b.u64(24) != GRAIN_SECTORS || b.u64(32) != TABLE_SECTORS) {
-            throw b.unsupported("seSparse header: sectors of a grain and of a table", 24, "8 and 64", b.u64(24) + " and " + b.u64(32));
+            throw b.unsupported("seSparse header: sectors of a grain and of a table", 24, "8 and 64",
+                    b.u64(24) + " and " + b.u64(32));
         }
         if (b.s64(40) != 0 || !b.isZero(RESERVED, RESERVED_SIZE)) {
             throw b.unsupported("seSparse header: flags", 40, "none", "some");
@@ -55,8 +56,8 @@ final class SeSparseHeader {
                     "0x" + Long.toHexString(v.s64(0)));
         }
         if (v.s64(REPLAY_JOURNAL) != 0) {
-            throw new UnsafeException("the VMDK (seSparse) has a journal to replay, for it was not closed cleanly; start and stop the "
-                    + "virtual machine on ESXi, or check the disk there with vmkfstools");
+            throw new UnsafeException("the VMDK (seSparse) has a journal to replay, for it was not closed cleanly; start and stop "
+                    + "the virtual machine on ESXi, or check the disk there with vmkfstools");
         }
         return layout(b);
     }
@@ -83,7 +84,8 @@ final class SeSparseHeader {
         long grains = Sectors.bytes(b, "seSparse header: grains", GRAINS);
         ExtentSet all = structures.build();
         if (all.intersects(grains, Long.MAX_VALUE / 2)) {
-            throw new CorruptException("seSparse header: grains", b.position(GRAINS), "a place behind all other structures", grains);
+            throw new CorruptException("seSparse header: grains", b.position(GRAINS), "a place behind all other structures",
+                    grains);
         }
         return new GrainLayout(GrainLayout.Kind.SESPARSE, capacity, grainSize,
                 Sectors.bytes(b, "seSparse header: grain directory", DIRECTORY), 0, needed, true, all, tables, grains);

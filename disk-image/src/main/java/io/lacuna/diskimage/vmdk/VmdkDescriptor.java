@@ -41,7 +41,7 @@ record VmdkDescriptor(long cid, long parentCid, String createType, String parent
     private static final Pattern EXTENT_START = Pattern.compile("(?:RW|RDONLY|NOACCESS)\\s.*");
     private static final Pattern VERSION = Pattern.compile("version\\s*=\\s*[1-3]");
 
-    /** @return whether a file that begins with these characters is a descriptor, as QEMU tells it; the customary first comment suffices */
+    /** @return whether what begins with these characters is a descriptor, as QEMU tells it; the usual first comment suffices */
     static boolean recognises(String head) {
         if (head.isEmpty() || "# \t\r\nvV".indexOf(head.charAt(0)) < 0) {
             return false;

@@ -135,12 +135,12 @@ final class VmdkImage implements DiskImage {
 
     private void refuseToWrite() throws DiskFormatException {
         if (disk.sparseParts().stream().anyMatch(part -> part.grains() != null)) {
-            throw new UnsupportedException("the VMDK is a stream of compressed grains (streamOptimized), in which nothing can be given "
-                    + "back in place; make a smaller one with lacuna copy");
+            throw new UnsupportedException("the VMDK is a stream of compressed grains (streamOptimized), in which nothing can be "
+                    + "given back in place; make a smaller one with lacuna copy");
         }
         if (descriptor.extents().stream().anyMatch(extent -> extent.access() == DescriptorExtent.Access.RDONLY)) {
-            throw new UnsafeException("the VMDK's descriptor marks an extent as read-only (RDONLY); change it to RW there if it may be "
-                    + "written to");
+            throw new UnsafeException("the VMDK's descriptor marks an extent as read-only (RDONLY); change it to RW there if it may "
+                    + "be written to");
         }
     }
 

@@ -26,6 +26,8 @@ final class VmdkOpener {
     private final Map<String, Integer> byName = new HashMap<>();
     private final Map<Integer, ExtentSet> taken = new HashMap<>();
     private final List<DiskPart> parts = new ArrayList<>();
+    /** Indices of parts whose file was not closed cleanly. */
+    private final List<Integer> unclean = new ArrayList<>();
     private final List<String> remarks = new ArrayList<>();
     private long position;
     private DiskImage parent;
@@ -91,7 +93,8 @@ final class VmdkOpener {
     private DiskFormatException partOnly() throws IOException {
         String descriptor = Neighbours.descriptorOf(file);
         return new UnsupportedException("this file is one part of a VMDK; give the descriptor"
-                + (descriptor == null ? ", the small text file that names it" : " that names it, " + VmdkDescriptor.shown(descriptor)));
+                + (descriptor == null ? ", the small text file that names it" : " that names it, "
+                + VmdkDescriptor.shown(descriptor)));
     }
 
     /** Makers of many files reserve room for a descriptor in each, and leave it empty. */
@@ -156,7 +159,8 @@ final class VmdkOpener {
         ExtentSet others = taken.getOrDefault(index, ExtentSet.EMPTY);
         Extent own = new Extent(extent.offset(), extent.length());
         if (others.intersects(own.offset(), own.length())) {
-            throw new CorruptException("flat extent of a VMDK", extent.offset(), "bytes that are no other extent's", "a second use");
+            throw new CorruptException("flat extent of a VMDK", extent.offset(), "bytes that are no other extent's",
+                    "a second use");
         }
         taken.put(index, others.union(ExtentSet.of(own)));
         parts.add(new FlatPart(position, extent.length(), index, extent.offset()));
@@ -185,9 +189,6 @@ final class VmdkOpener {
         parts.add(new SparsePart(position, index, new GrainTables(data, layout, false), null, null));
         position += layout.capacity();
     }
-
-    /** Indices of parts whose file was not closed cleanly. */
-    private final List<Integer> unclean = new ArrayList<>();
 
     private void addHosted(int index, SparseHeader header) throws IOException {
         HostFile data = files.get(index);
@@ -224,8 +225,8 @@ final class VmdkOpener {
             throw new UnsupportedException("the VMDK's parent is of another format");
         }
         if (vmdk.cid() != descriptor.parentCid()) {
-            throw new UnsafeException("the VMDK's parent " + VmdkDescriptor.shown(descriptor.parentName()) + " was changed since this child "
-                    + "was made, or is another disk: its CID is " + hex(vmdk.cid()) + ", the child remembers parentCID "
+            throw new UnsafeException("the VMDK's parent " + VmdkDescriptor.shown(descriptor.parentName()) + " was changed since this "
+                    + "child was made, or is another disk: its CID is " + hex(vmdk.cid()) + ", the child remembers parentCID "
                     + hex(descriptor.parentCid()) + "; restore the parent, for with this one the disk's content is not right");
         }
     }

@@ -185,7 +185,7 @@ final class VmdkTable implements BlockTable {
         long first = Math.max(Sectors.SIZE, start[0]);
         ExtentSet fixed = part.tables().directory().structures().minus(ExtentSet.ofRange(0, first));
         // Where all grains begin at multiples of their size, so do those that move; else closer, so that no gap stays.
-        long alignment = Math.min(layout.grainSize(), Math.max(Sectors.SIZE, Long.lowestOneBit(offsets[0] | first | layout.grainSize())));
+        long alignment = Math.max(Sectors.SIZE, Long.lowestOneBit(offsets[0] | first | layout.grainSize()));
         return Optional.of(new BlockArea(first, layout.grainSize(), alignment, fixed, 0));
     }
 

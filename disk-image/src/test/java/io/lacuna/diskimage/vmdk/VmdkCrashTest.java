@@ -75,7 +75,8 @@ class VmdkCrashTest {
     }
 
     private static ExtentSet free(String kind) {
-        return kind.equals("files") ? kib(0, 130, 192, 256, 300, 384) : kind.equals("child") ? kib(0, 64, 70, 160) : kib(4, 30, 64, 100, 101, 103, 140, 148);
+        return kind.equals("files") ? kib(0, 130, 192, 256, 300, 384) : kind.equals("child") ? kib(0, 64, 70, 160)
+                : kib(4, 30, 64, 100, 101, 103, 140, 148);
     }
 
     @ParameterizedTest
