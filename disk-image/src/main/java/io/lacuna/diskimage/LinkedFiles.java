@@ -117,7 +117,7 @@ final class LinkedFiles implements ImageLinks {
     }
 
     private NativeFile open(Path path, String name, Access access) throws IOException {
-        if (chain.size() >= LONGEST_CHAIN) {
+        if (chain.size() - said.dataFiles().size() >= LONGEST_CHAIN) {
             throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
         }
         try {
