@@ -31,7 +31,6 @@ final class ForeignFormats {
             new Sign("VHD (dynamic or differencing)", 0, "conectix"),
             new Sign("VHD (fixed)", -SECTOR, "conectix"),
             new Sign("VHD (fixed, footer of 511 bytes)", -(SECTOR - 1), "conectix"),
-            new Sign("VHDX", 0, "vhdxfile"),
             new Sign("VMDK (sparse)", 0, "KDMV"),
             new Sign("VMDK (COWD)", 0, "COWD"),
             new Sign("VMDK (seSparse)", 0, "\u00BE\u00BA\u00FE\u00CA\0\0\0\0"),
