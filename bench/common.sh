@@ -1,5 +1,5 @@
-# Shared by workloads.sh, tool.sh and run.sh: where things lie, and attaching and mounting with a clean-up that always runs.
-# Source it with `here` set to this directory.
+# Shared by workloads.sh, tool.sh and run.sh: where things lie, and attaching and mounting with a clean-up that
+# always runs. Source it with `here` set to this directory.
 # shellcheck shell=bash disable=SC2154,SC2034
 
 LACUNA_BENCH_DIR=${LACUNA_BENCH_DIR:-/var/tmp/lacuna-bench}
@@ -16,6 +16,11 @@ need_tools() {
 }
 
 need_root() { [ "$(id -u)" = 0 ] || die "needs root, for loop devices and mounts"; }
+
+one_at_a_time() {
+    exec 9>"$LACUNA_BENCH_DIR/lock"
+    flock --nonblock 9 || die "another script of the benchmark is at work in $LACUNA_BENCH_DIR"
+}
 
 build_programs() {
     local name

@@ -1,20 +1,22 @@
 /*
- * floor MODE IMAGE: the least work that gives the free space of an image back. It finds the volumes (GPT or MBR), reads the
- * free-space bitmaps of ext4 and NTFS and nothing else, and punches what is free. It proves nothing: no checksum, no journal, no
- * doubt, no lock. It is a yardstick for time and bytes on images that bench/workloads.sh made. NEVER use it on an image you need.
+ * floor MODE IMAGE: the least work that gives the free space of an image back. It finds the volumes (GPT or MBR),
+ * reads the free-space bitmaps of ext4 and NTFS and nothing else, and punches what is free. It proves nothing: no
+ * checksum, no journal, no doubt, no lock. It is a yardstick for time and bytes on images that bench/workloads.sh
+ * made. NEVER use it on an image you need.
  *
  *   volumes   one line per volume: number, file system, start, length
  *   scan      reads the bitmaps, prints what was found and how long it took
  *   list      prints the free extents: start and length, at guest offsets
  *   punch     scan, then one fallocate(PUNCH_HOLE) per free extent, then fsync
- *   stale     the bytes of the free extents that the host still stores (FIEMAP); with a third argument, a file that `list` wrote
- *             earlier: of the extents that were free then
+ *   stale     the bytes of the free extents that the host still stores (FIEMAP); with a third argument, a file that
+ *             `list` wrote earlier: of the extents that were free then
  *
- * All numbers are bytes. An image is raw, or qcow2 (version 2 or 3) with its own data and nothing shared, compressed or encrypted.
- * In qcow2 `punch` leaves the mapping as it is and punches at the host offsets of the free guest ranges.
+ * All numbers are bytes. An image is raw, or qcow2 (version 2 or 3) with its own data and nothing shared, compressed
+ * or encrypted. In qcow2 `punch` leaves the mapping as it is and punches at the host offsets of the free guest
+ * ranges.
  *
- * Sources of the layouts: UEFI specification (GPT), kernel documentation filesystems/ext4, libfsntfs' format paper (NTFS),
- * QEMU docs/interop/qcow2.txt.
+ * Sources of the layouts: UEFI specification (GPT), kernel documentation filesystems/ext4, libfsntfs' format paper
+ * (NTFS), QEMU docs/interop/qcow2.txt.
  */
 #define _GNU_SOURCE
 #include <endian.h>
@@ -225,8 +227,8 @@ static int by_start(const void *a, const void *b)
 }
 
 /*
- * All blocks that hold bitmaps and inode tables, in ascending order. Flexible block groups keep them together, so merging
- * leaves few. Needed because a group whose bitmap was never written can hold the tables of others.
+ * All blocks that hold bitmaps and inode tables, in ascending order. Flexible block groups keep them together, so
+ * merging leaves few. Needed because a group whose bitmap was never written can hold the tables of others.
  */
 static struct extents ext_metadata(const struct ext *fs)
 {
@@ -242,7 +244,8 @@ static struct extents ext_metadata(const struct ext *fs)
 }
 
 /* Free = the whole group, less its superblock and descriptor copies, less any bitmaps and inode tables. */
-static void ext_uninitialised(struct extents *set, const struct ext *fs, u64 group, const struct extents *metadata, size_t *next)
+static void ext_uninitialised(struct extents *set, const struct ext *fs, u64 group, const struct extents *metadata,
+    size_t *next)
 {
     u64 at = fs->first + group * fs->blocks_per_group, end = at + ext_group_length(fs, group);
     while (*next < metadata->count && metadata->list[*next].start + metadata->list[*next].length <= at)
@@ -262,7 +265,8 @@ static void ext_uninitialised(struct extents *set, const struct ext *fs, u64 gro
 
 static int ext_uninit(const struct ext *fs, u64 group)
 {
-    return fs->ro_compat & RO_COMPAT_CHECKSUMS && le16(fs->descriptors + group * fs->descriptor_size + 0x12) & BLOCK_UNINIT;
+    const u8 *d = fs->descriptors + group * fs->descriptor_size;
+    return fs->ro_compat & RO_COMPAT_CHECKSUMS && le16(d + 0x12) & BLOCK_UNINIT;
 }
 
 static int ext_full(const struct ext *fs, u64 group)
@@ -593,7 +597,8 @@ int main(int argc, char **argv)
         return 0;
     }
     printf("free_extents=%zu free_bytes=%llu bytes_read=%llu reads=%llu scan_s=%.4f\n", free_ranges.count,
-        (unsigned long long) free_ranges.bytes, (unsigned long long) bytes_read, (unsigned long long) reads, scanned - begin);
+        (unsigned long long) free_ranges.bytes, (unsigned long long) bytes_read, (unsigned long long) reads,
+        scanned - begin);
     if (mode == PUNCH) {
         u64 before = host_bytes();
         double punching = seconds();
@@ -604,8 +609,8 @@ int main(int argc, char **argv)
         double punched = seconds();
         if (fsync(image))
             fail("fsync: %s", strerror(errno));
-        printf("punches=%zu punch_s=%.4f fsync_s=%.4f host_before=%llu host_after=%llu\n", ranges.count, punched - punching,
-            seconds() - punched, (unsigned long long) before, (unsigned long long) host_bytes());
+        printf("punches=%zu punch_s=%.4f fsync_s=%.4f host_before=%llu host_after=%llu\n", ranges.count,
+            punched - punching, seconds() - punched, (unsigned long long) before, (unsigned long long) host_bytes());
     }
     return 0;
 }

@@ -1,14 +1,15 @@
 /*
- * gen DIR [SCALE]: fills an empty directory with files and deletes part of them again, so that the free space left behind is
- * scattered and full of old data.
+ * gen DIR [SCALE]: fills an empty directory with files and deletes part of them again, so that the free space left
+ * behind is scattered and full of old data.
  *
- * At scale 1 (about 9 GiB): 20,000 small files of 4 to 64 KiB in 200 directories, 400 medium files of 4 to 20 MiB, and
- * 7 large ones of 512 MiB. Medium files are written four at a time, in turns of 256 to 1024 KiB, which interleaves their
- * extents. Small and large files come in between, in proportion. Then 7 of 10 small and medium files (by a hash of
- * their number) and 5 of 7 large ones are deleted.
+ * At scale 1 (about 9 GiB): 20,000 small files of 4 to 64 KiB in 200 directories, 400 medium files of 4 to 20 MiB,
+ * and 7 large ones of 512 MiB. Medium files are written four at a time, in turns of 256 to 1024 KiB, which
+ * interleaves their extents. Small and large files come in between, in proportion. Then 7 of 10 small and medium
+ * files (by a hash of their number) and 5 of 7 large ones are deleted.
  *
  * Every byte depends only on the kind and number of its file, so the content is the same on every run and every file
- * system. Where the file system puts it is not. The content is random, so that nothing compresses it or takes it for zeros.
+ * system. Where the file system puts it is not. The content is random, so that nothing compresses it or takes it for
+ * zeros.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -117,7 +118,7 @@ static void put_in_turns(int first, int count, uint64_t *turns)
             int last = turn >= files[i].left;
             if (last)
                 turn = files[i].left;
-            /* Without this the file system would gather each file's pages and give it one long extent. FUSE ignores it. */
+            /* Without this the file system would gather each file's pages and give it one long extent. */
             int copy = last ? dup(fd) : fd;
             put(&files[i], turn);
             sync_file_range(copy, 0, 0, SYNC_FILE_RANGE_WRITE);

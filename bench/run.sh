@@ -1,12 +1,15 @@
 #!/bin/bash
-# run.sh [w1|w2|w1-qcow2|w2-qcow2|w4 ...]: measures Lacuna beside its peers on the images that workloads.sh made (default: all
-# that are there). Prints a Markdown report and keeps it in bench/results/. Needs root. Meant for a machine that does nothing else.
+# run.sh [w1|w2|w1-qcow2|w2-qcow2|w4 ...]: measures Lacuna beside its peers on the images that workloads.sh made
+# (default: all that are there). Prints a Markdown report and keeps it in bench/results/. Needs root. Meant for a
+# machine that does nothing else.
 #
 #   LACUNA="../lacuna"      the command before "reclaim IMAGE"
 #   RUNS=5                  rounds; in each, every tool runs once, on a fresh copy
 #   TOOLS="floor lacuna …"  only these
 #   SECONDS_LIMIT=900       a run that takes longer is stopped and counts as failed
-#   WARM=1                  start each tool once (--version) after the caches were dropped: its program is cached, the image is not
+#   WARM=1                  start each tool once (--version) after the caches were dropped: its program is cached,
+#                           the image is not
+# shellcheck disable=SC2317  # what the undo stack calls looks unreachable
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -23,8 +26,8 @@ report=$results/$stamp.md
 logs=$LACUNA_BENCH_DIR/logs/$stamp
 read -ra lacuna <<<"$LACUNA"
 
-pristine() { case $1 in *-qcow2) echo "$LACUNA_BENCH_DIR/${1%-qcow2}.qcow2" ;; *) echo "$LACUNA_BENCH_DIR/$1.raw" ;; esac; }
 format_of() { case $1 in *-qcow2) echo qcow2 ;; *) echo raw ;; esac; }
+pristine() { echo "$LACUNA_BENCH_DIR/${1%-qcow2}.$(format_of "$1")"; }
 
 # Starts libguestfs' appliance once. This also builds its cache, so that no timed run has to.
 appliance_starts() {
@@ -41,7 +44,9 @@ check_available() { # TOOL
     case $1 in
         lacuna) command -v "${lacuna[0]}" >/dev/null || why="${lacuna[0]} not found" ;;
         nbd-fstrim)
-            for program in qemu-nbd nbdfuse fusermount3; do command -v "$program" >/dev/null || why="$program not installed"; done ;;
+            for program in qemu-nbd nbdfuse fusermount3; do
+                command -v "$program" >/dev/null || why="$program not installed"
+            done ;;
         virt-sparsify)
             if ! command -v virt-sparsify >/dev/null; then why="not installed"
             elif ! appliance_starts; then why="its appliance does not start here, see $logs/guestfish.log"
@@ -109,7 +114,7 @@ warm_up() { # TOOL
 }
 
 measure() { # WORKLOAD TOOL ROUND
-    local workload=$1 tool=$2 round=$3 format image log before after stale mapped=- verified=- numbers
+    local workload=$1 tool=$2 round=$3 format image log manifest before after stale mapped=- verified=- numbers
     format=$(format_of "$workload")
     image=$LACUNA_BENCH_DIR/work.$format
     log=$logs/$workload.$tool.$round
@@ -126,10 +131,11 @@ measure() { # WORKLOAD TOOL ROUND
     stale=$("$bin/floor" stale "$image" "$logs/$workload.free")
     [ "$format" = raw ] || mapped=$(mapped_stale "$image" "$logs/$workload.free")
     if [ "$round" = 1 ]; then
-        verified=$("$here/tool.sh" verify "$image" "$format" "$LACUNA_BENCH_DIR/${workload%-qcow2}.manifest" 2>"$log.verify") || true
+        manifest=$LACUNA_BENCH_DIR/${workload%-qcow2}.manifest
+        verified=$("$here/tool.sh" verify "$image" "$format" "$manifest" 2>"$log.verify") || true
     fi
-    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$workload" "$tool" "$round" "$numbers" "$before" "$after" "$stale" "$mapped" \
-        "${verified:-NO: see $log.verify}" >>"$table"
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$workload" "$tool" "$round" "$numbers" \
+        "$before" "$after" "$stale" "$mapped" "${verified:-NO: see $log.verify}" >>"$table"
     say "$(tail -1 "$table" | tr '\t' ' ')"
     rm -f "$image"
 }
@@ -143,8 +149,10 @@ machine() {
     echo "- host file system: $(findmnt -no FSTYPE,OPTIONS,SOURCE -T "$LACUNA_BENCH_DIR" | tr -s ' ')"
     echo "- $(qemu-img --version | head -1); $(e2fsck -V 2>&1 | head -1); $(ntfs-3g --version 2>&1 | head -1)"
     echo "- $(fstrim --version)"
-    command -v nbdfuse >/dev/null && echo "- $(nbdfuse --version | head -1)"
-    command -v virt-sparsify >/dev/null && echo "- $(virt-sparsify --version), libguestfs ${LIBGUESTFS_BACKEND_SETTINGS:-with KVM if it works}"
+    ! command -v nbdfuse >/dev/null || echo "- $(nbdfuse --version | head -1)"
+    if [[ " $TOOLS " == *" virt-sparsify "* ]] && command -v virt-sparsify >/dev/null; then
+        echo "- $(virt-sparsify --version), libguestfs: ${LIBGUESTFS_BACKEND_SETTINGS:-its default settings}"
+    fi
     echo "- Java: $(java -version 2>&1 | head -1); Lacuna: \`$LACUNA reclaim IMAGE\`, $commit"
     echo "- rounds: $RUNS${WARM:+, programs cached}; load average $1 before, $(cut -d' ' -f1-3 /proc/loadavg) after"
 }
@@ -153,15 +161,21 @@ summary() {
     awk -F'\t' '
         function median(list,   n, a, i, j, t) {
             n = split(list, a, " ")
-            for (i = 2; i <= n; i++) { t = a[i] + 0; for (j = i - 1; j > 0 && a[j] + 0 > t; j--) a[j + 1] = a[j]; a[j + 1] = t }
+            for (i = 2; i <= n; i++) {
+                t = a[i] + 0
+                for (j = i - 1; j > 0 && a[j] + 0 > t; j--) a[j + 1] = a[j]
+                a[j + 1] = t
+            }
             low = a[1]; high = a[n]
             return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
         }
         { key = $1 "\t" $2; if (!(key in runs)) order[++count] = key
           runs[key]++; if ($4 != 0) failed[key] = failed[key] " " $4
-          wall[key] = wall[key] " " $5; cpu[key] = cpu[key] " " $6 + $7; rss[key] = rss[key] " " $8; all[key] = all[key] " " $9
+          wall[key] = wall[key] " " $5; cpu[key] = cpu[key] " " $6 + $7; rss[key] = rss[key] " " $8
+          all[key] = all[key] " " $9
           before[key] = before[key] " " $10; after[key] = after[key] " " $11; stale[key] = stale[key] " " $12
-          mapped[key] = $13 == "-" ? "-" : mapped[key] " " $13; if ($14 != "-") ok[key] = $14; else if (!(key in ok)) ok[key] = "-"
+          mapped[key] = $13 == "-" ? "-" : mapped[key] " " $13
+          if ($14 != "-" || !(key in ok)) ok[key] = $14
           time[key, $3] = $5 }
         END {
             print "| workload | tool | runs | wall s: median (min–max) | × floor | CPU s | CPU s, machine | RSS MB |" \
@@ -172,28 +186,52 @@ summary() {
                 for (r = 1; r <= 1000; r++) if ((key, r) in time && (name[1] "\tfloor", r) in time)
                     ratios = ratios " " time[key, r] / time[name[1] "\tfloor", r]
                 middle = median(wall[key]); lowest = low; highest = high
-                printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %.2f | %.2f | %.0f | %.0f | %.0f | %.1f | %s | %s |\n",
-                    name[1], name[2], runs[key], key in failed ? ", failed with" failed[key] : "", middle, lowest, highest,
-                    ratios == "" ? "-" : sprintf("%.2f", median(ratios)), median(cpu[key]), median(all[key]),
-                    median(rss[key]) * 1024 / 1e6, median(before[key]) / 1e6, median(after[key]) / 1e6, median(stale[key]) / 1e6,
+                printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %.2f | %.2f | %.0f |" \
+                    " %.0f | %.0f | %.1f | %s | %s |\n",
+                    name[1], name[2], runs[key], key in failed ? ", failed with" failed[key] : "",
+                    middle, lowest, highest, ratios == "" ? "-" : sprintf("%.2f", median(ratios)),
+                    median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
+                    median(before[key]) / 1e6, median(after[key]) / 1e6, median(stale[key]) / 1e6,
                     mapped[key] == "-" ? "-" : sprintf("%.1f", median(mapped[key]) / 1e6), ok[key]
             }
         }' "$table"
 }
 
+left_out=()
+load=
+interrupted=yes
+write_report() { # also of what was measured until an interruption
+    [ -s "$table" ] || return 0
+    {
+        echo "# Measured $stamp"
+        echo
+        machine "$load"
+        local line
+        for line in "${left_out[@]}"; do echo "- left out: $line"; done
+        [ -z "$interrupted" ] || echo "- stopped before the end"
+        echo
+        summary
+    } >"$report"
+    cat "$report"
+    say "kept in $report; single runs in $table; logs in $logs"
+}
+
 main() {
-    local workload tool file largest=0 load format round i
-    local workloads=("$@") tools=() left_out=() candidates
+    local workload tool file largest=0 format round i
+    local workloads=("$@") tools=() candidates
     export LIBGUESTFS_BACKEND=direct
     need_root
     need_tools gcc qemu-img losetup fstrim e2fsck ntfs-3g ntfsfix fuser findmnt lscpu sha256sum
     mkdir -p "$results" "$logs"
+    one_at_a_time
     build_programs
     clean_up_on_exit
     later "rm -f $LACUNA_BENCH_DIR/work.raw $LACUNA_BENCH_DIR/work.qcow2"
 
     if [ $# -eq 0 ]; then
-        for workload in w1 w2 w1-qcow2 w2-qcow2 w4; do [ ! -e "$(pristine "$workload")" ] || workloads+=("$workload"); done
+        for workload in w1 w2 w1-qcow2 w2-qcow2 w4; do
+            [ ! -e "$(pristine "$workload")" ] || workloads+=("$workload")
+        done
     fi
     [ ${#workloads[@]} -gt 0 ] || die "no images in $LACUNA_BENCH_DIR: run workloads.sh first"
     for workload in "${workloads[@]}"; do
@@ -210,28 +248,21 @@ main() {
         if [ -z "$why" ]; then tools+=("$tool"); else left_out+=("$tool: $why"); fi
     done
     : >"$table"
+    later write_report
     for workload in "${workloads[@]}"; do
         format=$(format_of "$workload")
         candidates=()
         for tool in "${tools[@]}"; do if applies "$tool" "$format"; then candidates+=("$tool"); fi; done
         "$bin/floor" list "$(pristine "$workload")" >"$logs/$workload.free"
         for round in $(seq "$RUNS"); do
-            # Each round starts with another tool, so that what one leaves behind does not always meet the same next one.
+            # Each round starts with another tool: what one leaves behind does not always meet the same next one.
             for i in "${!candidates[@]}"; do
                 measure "$workload" "${candidates[(i + round - 1) % ${#candidates[@]}]}" "$round"
             done
         done
     done
-    {
-        echo "# Measured $stamp"
-        echo
-        machine "$load"
-        for i in "${left_out[@]}"; do echo "- left out: $i"; done
-        echo
-        summary
-    } >"$report"
-    cat "$report"
-    say "kept in $report; single runs in $table; logs in $logs"
+    interrupted=
+    undo
 }
 
 # In one line, so that bash has read the whole file before it starts and an edit meanwhile does no harm.

@@ -1,13 +1,13 @@
 /*
  * timed OUTPUT SECONDS COMMAND [ARGUMENT...]: runs a command and appends one line to OUTPUT:
  *
- *   exit status, wall seconds, user seconds, system seconds, largest resident set in KiB, CPU seconds of the whole machine
+ *   exit status, wall seconds, user seconds, system seconds, largest resident set in KiB, CPU seconds of the machine
  *
- * User, system and resident set count the command and every descendant that was waited for (wait4); a JVM behind a launcher
- * script is one. The resident set is that of the largest single process, not a sum. A small C program is used so that
- * the number is not the shell's: a child starts with the resident set of the process it was forked from.
- * After SECONDS, or when interrupted, the command and its process group get SIGTERM, 20 seconds later SIGKILL; the status is
- * then 124.
+ * User, system and resident set count the command and every descendant that was waited for (wait4); a JVM behind a
+ * launcher script is one. The resident set is that of the largest single process, not a sum. A small C program is
+ * used so that the number is not the shell's: a child starts with the resident set of the process it was forked from.
+ * After SECONDS, or when interrupted, the command and its process group get SIGTERM, 20 seconds later SIGKILL; the
+ * status is then 124.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,7 +39,7 @@ static double seconds(void)
     return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
 }
 
-/* All CPU time since boot but idle and waiting for I/O. It includes kernel threads, such as the loop driver's workers. */
+/* All CPU time since boot but idle and waiting for I/O, kernel threads such as the loop driver's included. */
 static double machine_cpu(void)
 {
     unsigned long long user = 0, nice = 0, system = 0, idle, wait, irq = 0, softirq = 0;

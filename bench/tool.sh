@@ -1,7 +1,7 @@
 #!/bin/bash
-# tool.sh fstrim|nbd-fstrim|virt-sparsify|verify IMAGE FORMAT [MANIFEST]: runs one peer on an image, or checks what an image holds.
-# run.sh calls it, and sets what libguestfs needs in the environment. Daemons are kept as children and waited for, so that their
-# CPU time is counted. Needs root.
+# tool.sh fstrim|nbd-fstrim|virt-sparsify|verify IMAGE FORMAT [MANIFEST]: runs one peer on an image, or checks what an
+# image holds. run.sh calls it, and sets what libguestfs needs in the environment. Daemons are kept as children and
+# waited for, so that their CPU time is counted. Needs root.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"

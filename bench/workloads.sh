@@ -1,13 +1,14 @@
 #!/bin/bash
-# workloads.sh w1|w2|qcow2|w4|all ...: builds the images of the benchmark in $LACUNA_BENCH_DIR (default /var/tmp/lacuna-bench).
+# workloads.sh w1|w2|qcow2|w4|all ...: builds the images of the benchmark in $LACUNA_BENCH_DIR
+# (default /var/tmp/lacuna-bench).
 #
 #   w1      w1.raw     16 GiB, GPT, one ext4 from 1 MiB on
 #   w2      w2.raw     16 GiB, MBR, one NTFS from 1 MiB on, written by NTFS-3G
 #   qcow2   w1.qcow2, w2.qcow2   qemu-img convert of both (which must exist)
 #   w4      w4.raw     15 TiB, sparse, GPT, one ext4 that mke2fs initialised lazily; about 2 GiB written
 #
-# What gen.c leaves in the file systems is listed with its SHA-256 in NAME.manifest. An image that is already there is left alone:
-# delete it to build it again. Needs root. SCALE=0.05 gives small images, for trying the scripts out.
+# What gen.c leaves in the file systems is listed with its SHA-256 in NAME.manifest. An image that is already there
+# is left alone: delete it to build it again. Needs root. SCALE=0.05 gives small images, for trying the scripts out.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -19,8 +20,8 @@ WORKING_COPY=$((10 * GIB))
 
 scaled() { awk -v bytes="$1" -v scale="$SCALE" 'BEGIN { printf "%.0f", bytes * scale }'; }
 
-# 16 GiB, at smaller scales at least 1 GiB.
-scaled_disk() { awk -v scale="$SCALE" 'BEGIN { n = int(16 * scale + 0.999); printf "%.0f", (n < 1 ? 1 : n) * 1073741824 }'; }
+# 16 GiB; at smaller scales whole GiB, rounded up.
+scaled_disk() { echo $(( $(awk -v scale="$SCALE" 'BEGIN { printf "%d", 16 * scale + 0.999 }') * GIB )); }
 
 # Refuses before it starts, with what it would take, rather than filling the host.
 need_space() { # NAME BYTES
@@ -105,10 +106,11 @@ make_workload() {
 }
 
 main() {
-    [ $# -gt 0 ] || { sed -n '2,10s/^# \?//p' "$0" >&2; exit 2; }
+    [ $# -gt 0 ] || { sed -n '2,11s/^# \?//p' "$0" >&2; exit 2; }
     need_root
     need_tools gcc qemu-img sfdisk losetup mkfs.ext4 mkntfs ntfs-3g fuser sha256sum
     mkdir -p "$LACUNA_BENCH_DIR"
+    one_at_a_time
     build_programs
     clean_up_on_exit
     local workload

@@ -14,7 +14,7 @@ import java.nio.file.Path;
  * @param status of the open file
  * @param realPath where it is, all symbolic links followed
  * @param size bytes of the file or device
- * @param writers whether somebody else had it open for writing just before we had
+ * @param writers whether somebody else had it open for writing just before we had; asked only where we do
  */
 record Descriptor(int number, FileStatus status, Path realPath, long size, Lease writers) {
 
@@ -59,9 +59,9 @@ record Descriptor(int number, FileStatus status, Path realPath, long size, Lease
     private static Descriptor reopen(Path path, Path realPath, int place, FileStatus expected, Purpose purpose)
             throws IOException {
         boolean exclusive = purpose != Purpose.READ && expected.isBlockDevice();
-        int flags = LinuxHost.O_CLOEXEC | LinuxHost.O_NONBLOCK | (exclusive ? LinuxHost.O_EXCL : 0)
+        int flags = LinuxHost.O_CLOEXEC | (exclusive ? LinuxHost.O_EXCL : 0)
                 | (purpose == Purpose.WRITE ? LinuxHost.O_RDWR : LinuxHost.O_RDONLY);
-        Lease writers = expected.isBlockDevice() ? Lease.UNKNOWN : askForWriters(path, place);
+        Lease writers = purpose == Purpose.WRITE && expected.isRegularFile() ? askForWriters(path, place) : Lease.UNKNOWN;
         int number = openAgain(place, flags);
         if (number < 0) {
             if (Errno.last() == Errno.EBUSY && exclusive) {
@@ -99,7 +99,7 @@ record Descriptor(int number, FileStatus status, Path realPath, long size, Lease
 
     /** Through a descriptor of its own that only reads: beside one that writes the kernel cannot tell writers from readers. */
     private static Lease askForWriters(Path path, int place) throws IOException {
-        int reader = openAgain(place, LinuxHost.O_CLOEXEC | LinuxHost.O_NONBLOCK | LinuxHost.O_RDONLY);
+        int reader = openAgain(place, LinuxHost.O_CLOEXEC | LinuxHost.O_RDONLY);
         if (reader < 0) {
             return Lease.UNKNOWN;
         }

@@ -5,6 +5,7 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.diskimage.block.CompactionJournal;
 import io.lacuna.diskimage.raw.RawFormat;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -82,16 +83,32 @@ public final class DiskImages {
         NativeFile file = NativeFile.open(path, options.access().purpose());
         boolean opened = false;
         try {
-            List<String> remarks = new ArrayList<>(HostGuard.ofImage(file, options.access()));
+            List<String> remarks = HostGuard.ofImage(file, options.access());
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
-            LinkedFiles links = LinkedFiles.of(file, options, remarks);
-            OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks);
+            LinkedFiles links = LinkedFiles.of(file, options);
+            DiskImage image = format.open(file, links);
             opened = true;
-            return image;
+            return opened(image, file, options, remarks, links);
         } finally {
             if (!opened) {
                 file.close();
             }
+        }
+    }
+
+    private static OpenedImage opened(DiskImage image, NativeFile file, Options options, List<String> remarks,
+            LinkedFiles links) throws IOException {
+        try {
+            String cutRun = file.isBlockDevice() ? null
+                    : CompactionJournal.of(file, image.format(), image.virtualSize()).notice();
+            List<String> all = new ArrayList<>(remarks);
+            if (cutRun != null) {
+                all.add(cutRun);
+            }
+            return new OpenedImage(image, file, options.format() == null, all, links);
+        } catch (IOException | RuntimeException e) {
+            image.close();
+            throw e;
         }
     }
 

@@ -15,11 +15,14 @@ import java.nio.ByteOrder;
  * @param storedBytes bytes of storage the file system spends on it
  * @param modifiedNanos mtime since 1970
  * @param changedNanos ctime since 1970
+ * @param mount number of the mount it was found through, never given twice; 0 from kernels before 6.8
  */
 record FileStatus(int mode, long device, long inode, long represents, long size, long storedBytes, long modifiedNanos,
-        long changedNanos) {
+        long changedNanos, long mount) {
 
-    private static final int STATX_BASIC_STATS = 0x7FF;
+    /** STATX_BASIC_STATS and STATX_MNT_ID_UNIQUE. */
+    private static final int WANTED = 0x7FF | 0x4000;
+    private static final int MOUNT_KNOWN = 0x4000;
     private static final byte[] NO_NAME = {0};
 
     /** @return the status of an open file; null on failure, with the reason in errno */
@@ -38,12 +41,13 @@ record FileStatus(int mode, long device, long inode, long represents, long size,
 
     private static FileStatus call(int directory, byte[] path, int flags) {
         byte[] raw = new byte[256];
-        if (LinuxHost.statx(directory, path, flags, STATX_BASIC_STATS, raw) != 0) {
+        if (LinuxHost.statx(directory, path, flags, WANTED, raw) != 0) {
             return null;
         }
         ByteBuffer status = ByteBuffer.wrap(raw).order(ByteOrder.nativeOrder());
         return new FileStatus(status.getShort(28) & 0xFFFF, number(status, 136), status.getLong(32), number(status, 128),
-                status.getLong(40), status.getLong(48) * 512, nanos(status, 112), nanos(status, 96));
+                status.getLong(40), status.getLong(48) * 512, nanos(status, 112), nanos(status, 96),
+                (status.getInt(0) & MOUNT_KNOWN) == 0 ? 0 : status.getLong(144));
     }
 
     private static long number(ByteBuffer status, int at) {

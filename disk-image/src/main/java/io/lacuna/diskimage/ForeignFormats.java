@@ -34,7 +34,6 @@ final class ForeignFormats {
             new Sign("VMDK (sparse)", 0, "KDMV"),
             new Sign("VMDK (COWD)", 0, "COWD"),
             new Sign("VMDK (seSparse)", 0, "\u00BE\u00BA\u00FE\u00CA\0\0\0\0"),
-            new Sign("VDI", 64, "\u007F\u0010\u00DA\u00BE"),
             new Sign("QED", 0, "QED\0"),
             new Sign("qcow (version 1)", 0, "QFI\u00FB\0\0\0\u0001"),
             new Sign("qcow (unknown version)", 0, "QFI\u00FB"),
@@ -78,6 +77,9 @@ final class ForeignFormats {
 
     /** As QEMU tells it: comments and blank lines, then the version; and the customary first comment by itself. */
     private static boolean isVmdkDescriptor(String head) {
+        if (head.isEmpty() || "# \t\r\nvV".indexOf(head.charAt(0)) < 0) {
+            return false;
+        }
         String text = head.toLowerCase(Locale.ROOT);
         if (text.startsWith("# disk descriptorfile")) {
             return true;

@@ -20,9 +20,9 @@ final class HostGuard {
     static List<String> ofImage(NativeFile file, Access access) throws IOException {
         List<String> remarks = ofDataFile(file, access);
         if (access == Access.INSPECT) {
-            SavedMemory.ofThisHost().find(file).ifPresent(sign -> remarks.add(sentence(sign)));
+            SavedMemory.ofThisHost().find(file, remarks::add).ifPresent(sign -> remarks.add(sentence(sign)));
         } else {
-            SavedMemory.ofThisHost().refuse(file);
+            SavedMemory.ofThisHost().refuse(file, remarks::add);
         }
         return remarks;
     }

@@ -103,7 +103,7 @@ final class ImageLocks {
 
     private static String held(NativeFile file, int at, int owner, String does) {
         String who = owner > 0 ? Processes.describe(owner)
-                : Processes.holderOfLock(file.status(), at).orElse("another program");
+                : Processes.otherHolderOfLock(file, at).orElse("another program");
         return "the image is in use: " + who + " " + does + " (QEMU image lock on byte " + at
                 + "); shut the machine down or close the program first";
     }

@@ -11,9 +11,11 @@ import io.lacuna.diskimage.DiskImages.Options;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Opens the files that an image names, as far as they are confined: in the directory tree of the image that the caller
@@ -29,28 +31,36 @@ final class LinkedFiles implements ImageLinks {
     private final Options options;
     private final List<Path> trees;
     private final List<FileStatus> chain;
-    private final List<String> remarks;
+    private final Said said;
 
-    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, List<String> remarks) {
+    /** What is to be said of the files that were opened, all along the chain. */
+    private record Said(List<String> remarks, List<NativeFile> dataFiles) {
+    }
+
+    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said) {
         this.file = file;
         this.options = options;
         this.trees = trees;
         this.chain = chain;
-        this.remarks = remarks;
+        this.said = said;
     }
 
-    /**
-     * @param file the image that the caller named
-     * @param remarks receives what is to be said of users of the files that are opened
-     */
-    static LinkedFiles of(NativeFile file, Options options, List<String> remarks) throws IOException {
+    /** @param file the image that the caller named */
+    static LinkedFiles of(NativeFile file, Options options) throws IOException {
         List<Path> trees = new ArrayList<>();
         trees.add(file.realPath().getParent());
         trees.add(givenDirectory(file).toRealPath());
         for (Path allowed : options.allowedBackingDirectories()) {
             trees.add(allowed.toRealPath());
         }
-        return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())), remarks);
+        return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())),
+                new Said(new ArrayList<>(), new ArrayList<>()));
+    }
+
+    /** @return what a reader of the report should know about the files that were opened, each a sentence */
+    List<String> remarks() {
+        return Stream.concat(said.remarks().stream(), said.dataFiles().stream().flatMap(data -> data.remarks().stream()))
+                .toList();
     }
 
     @Override
@@ -66,7 +76,7 @@ final class LinkedFiles implements ImageLinks {
         NativeFile backing = open(path, name, access);
         boolean free = false;
         try {
-            remarks.addAll(HostGuard.ofBackingFile(backing, access));
+            said.remarks().addAll(HostGuard.ofBackingFile(backing, access));
             free = true;
         } finally {
             if (!free) {
@@ -75,7 +85,12 @@ final class LinkedFiles implements ImageLinks {
         }
         Options readOnly = new Options(access, format, options.allowedBackingDirectories());
         return DiskImages.openAs(format, backing,
-                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), remarks));
+                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said));
+    }
+
+    @Override
+    public List<Path> directories() {
+        return List.copyOf(trees);
     }
 
     @Override
@@ -84,7 +99,8 @@ final class LinkedFiles implements ImageLinks {
         NativeFile data = open(path, name, options.access());
         boolean usable = false;
         try {
-            remarks.addAll(HostGuard.ofDataFile(data, options.access()));
+            said.remarks().addAll(HostGuard.ofDataFile(data, options.access()));
+            said.dataFiles().add(data);
             usable = true;
             return data;
         } finally {
@@ -102,6 +118,9 @@ final class LinkedFiles implements ImageLinks {
             NativeFile opened = NativeFile.open(path, access.purpose(), (realPath, status) -> admit(name, realPath, status));
             chain.add(opened.status());
             return opened;
+        } catch (NoSuchFileException e) {
+            throw new UnsupportedException("the image names the file " + quoted(name) + ", which is missing (" + path
+                    + "); put it back, for without it the disk cannot be read").in(file.path());
         } catch (DiskFormatException e) {
             throw e.in(file.path());
         }
@@ -109,7 +128,7 @@ final class LinkedFiles implements ImageLinks {
 
     private void admit(String name, Path realPath, FileStatus status) throws UnsafeException {
         if (trees.stream().noneMatch(realPath::startsWith)) {
-            throw new UnsafeException("the image names the file " + quoted(name) + ", which is " + realPath
+            throw new UnsafeException("the image names the file " + quoted(name) + ", which is " + quoted(realPath.toString())
                     + ", outside of the image's own directory; if that is right, say --allow-backing " + realPath.getParent());
         }
         if (!status.isRegularFile()) {
@@ -126,7 +145,7 @@ final class LinkedFiles implements ImageLinks {
 
     /** @return the place that the name means, not looked at yet */
     private Path resolve(String role, String name) throws IOException {
-        if (name.isEmpty() || name.chars().anyMatch(c -> c < 0x20 || c == 0x7F)) {
+        if (name.isEmpty() || name.chars().anyMatch(Character::isISOControl)) {
             throw new UnsafeException("the image's name for its " + role + ", " + quoted(name)
                     + ", is empty or has control characters; correct it with qemu-img rebase -u, in a directory that "
                     + "--allow-backing DIR allows");
@@ -163,7 +182,14 @@ final class LinkedFiles implements ImageLinks {
 
     private static String quoted(String name) {
         StringBuilder text = new StringBuilder("'");
-        name.chars().limit(200).forEach(c -> text.append(c < 0x20 || c == 0x7F ? String.format("\\x%02x", c) : (char) c));
+        // Nothing that a terminal would act on, or turn around.
+        name.codePoints().limit(200).forEach(c -> {
+            if (Character.isISOControl(c) || Character.getType(c) == Character.FORMAT || !Character.isDefined(c)) {
+                text.append(String.format("\\u%04x", c));
+            } else {
+                text.appendCodePoint(c);
+            }
+        });
         return text.append(name.length() > 200 ? "…'" : "'").toString();
     }
 }

@@ -30,7 +30,6 @@ final class LinuxHost {
     static final int O_RDWR = 2;
     static final int O_CREAT = 0x40;
     static final int O_EXCL = 0x80;
-    static final int O_NONBLOCK = 0x800;
     static final int O_NOATIME = 0x4_0000;
     static final int O_CLOEXEC = 0x8_0000;
     static final int O_PATH = 0x20_0000;
@@ -154,9 +153,21 @@ final class LinuxHost {
 
     /** @return the absolute path with these bytes, whatever the locale */
     static Path path(byte[] bytes, int length) {
+        boolean plain = true;
+        for (int i = 0; i < length; i++) {
+            plain &= bytes[i] > 0;
+        }
+        if (plain) {
+            return Path.of(new String(bytes, 0, length, StandardCharsets.US_ASCII));
+        }
         StringBuilder encoded = new StringBuilder("file://");
         for (int i = 0; i < length; i++) {
-            encoded.append(bytes[i] == '/' ? "/" : String.format("%%%02X", bytes[i]));
+            if (bytes[i] == '/') {
+                encoded.append('/');
+            } else {
+                encoded.append('%').append(Character.forDigit(bytes[i] >> 4 & 0xF, 16))
+                        .append(Character.forDigit(bytes[i] & 0xF, 16));
+            }
         }
         return Path.of(URI.create(encoded.toString()));
     }

@@ -8,7 +8,6 @@ import io.lacuna.blockio.PunchSupport;
 import io.lacuna.blockio.UnsupportedException;
 import java.io.EOFException;
 import java.io.IOException;
-import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.ClosedChannelException;
@@ -104,41 +103,9 @@ final class NativeFile implements HostFile {
     public void read(long offset, ByteBuffer target) throws IOException {
         BlockSource.requireInside(offset, target.remaining(), size());
         whileOpen(() -> {
-            if (target.isDirect()) {
-                readDirect(offset, target);
-                return null;
-            }
-            ByteBuffer copy = CopyBuffers.take();
-            try {
-                long position = offset;
-                while (target.hasRemaining()) {
-                    copy.clear().limit(Math.min(copy.capacity(), target.remaining()));
-                    readDirect(position, copy);
-                    position += copy.limit();
-                    target.put(copy.flip());
-                }
-            } finally {
-                CopyBuffers.giveBack(copy);
-            }
+            Transfer.read(path, number(), offset, target);
             return null;
         });
-    }
-
-    private void readDirect(long offset, ByteBuffer target) throws IOException {
-        long position = offset;
-        while (target.hasRemaining()) {
-            long count = LinuxHost.pread(number(), LinuxHost.address(target), target.remaining(), position);
-            Reference.reachabilityFence(target);
-            if (count == 0) {
-                throw new EOFException(path + ": the file became shorter while it was read: nothing at " + position);
-            }
-            if (count > 0) {
-                target.position(target.position() + (int) count);
-                position += count;
-            } else if (Errno.last() != Errno.EINTR) {
-                throw Errno.failure(path, "pread at " + position);
-            }
-        }
     }
 
     @Override
@@ -166,40 +133,10 @@ final class NativeFile implements HostFile {
         }
         whileOpen(() -> {
             long end = offset + source.remaining();
-            if (source.isDirect()) {
-                writeDirect(offset, source);
-            } else {
-                ByteBuffer copy = CopyBuffers.take();
-                try {
-                    long position = offset;
-                    while (source.hasRemaining()) {
-                        int length = Math.min(copy.capacity(), source.remaining());
-                        copy.clear().put(source.slice(source.position(), length)).flip();
-                        writeDirect(position, copy);
-                        source.position(source.position() + length);
-                        position += length;
-                    }
-                } finally {
-                    CopyBuffers.giveBack(copy);
-                }
-            }
+            Transfer.write(path, number(), offset, source);
             size.accumulateAndGet(end, Math::max);
             return null;
         });
-    }
-
-    private void writeDirect(long offset, ByteBuffer source) throws IOException {
-        long position = offset;
-        while (source.hasRemaining()) {
-            long count = LinuxHost.pwrite(number(), LinuxHost.address(source), source.remaining(), position);
-            Reference.reachabilityFence(source);
-            if (count > 0) {
-                source.position(source.position() + (int) count);
-                position += count;
-            } else if (count == 0 || Errno.last() != Errno.EINTR) {
-                throw Errno.failure(path, "pwrite at " + position);
-            }
-        }
     }
 
     @Override
@@ -282,6 +219,11 @@ final class NativeFile implements HostFile {
             }
         }
         return punchSupport;
+    }
+
+    /** For tests of a host that punches in another way than this one. */
+    void assume(PunchSupport support) {
+        punchSupport = support;
     }
 
     private void requireWritable() throws IOException {

@@ -14,12 +14,14 @@ public final class OpenedImage implements Closeable {
     private final NativeFile file;
     private final boolean formatProbed;
     private final List<String> remarks;
+    private final LinkedFiles links;
 
-    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks) {
+    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks, LinkedFiles links) {
         this.image = image;
         this.file = file;
         this.formatProbed = formatProbed;
         this.remarks = List.copyOf(remarks);
+        this.links = links;
     }
 
     /** @return the virtual disk */
@@ -37,7 +39,7 @@ public final class OpenedImage implements Closeable {
      *     sentence. May grow while the image is planned.
      */
     public List<String> remarks() {
-        return Stream.concat(remarks.stream(), file.remarks().stream()).toList();
+        return Stream.of(remarks, file.remarks(), links.remarks()).flatMap(List::stream).distinct().toList();
     }
 
     /** @return whether the format was told from the image's content, which a guest may have written, and not by the caller */

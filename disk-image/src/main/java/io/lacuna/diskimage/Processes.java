@@ -6,9 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
@@ -73,19 +71,19 @@ final class Processes {
         return users;
     }
 
-    /** @return who holds a read lock on this byte of the file; empty if that cannot be seen */
-    static Optional<String> holderOfLock(FileStatus file, int at) {
-        Map<Integer, String> found = new HashMap<>();
-        for (User user : having(file::isSameFileAs)) {
+    /** @return who holds a read lock on this byte by another descriptor than this file's; empty if that cannot be seen */
+    static Optional<String> otherHolderOfLock(NativeFile file, int at) {
+        for (User user : having(file.status()::isSameFileAs)) {
+            boolean ours = user.process() == self() && user.descriptor() == file.number();
             for (String line : lines("/proc/" + user.process() + "/fdinfo/" + user.descriptor())) {
                 Matcher lock = LOCK.matcher(line);
-                if (user.process() != self() && lock.matches() && Long.parseLong(lock.group(1)) <= at
+                if (!ours && lock.matches() && Long.parseLong(lock.group(1)) <= at
                         && (lock.group(2).equals("EOF") || Long.parseLong(lock.group(2)) >= at)) {
-                    found.put(user.process(), describe(user.process()));
+                    return Optional.of(describe(user.process()));
                 }
             }
         }
-        return found.values().stream().findFirst();
+        return Optional.empty();
     }
 
     static int self() {

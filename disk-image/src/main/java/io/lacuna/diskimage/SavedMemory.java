@@ -17,6 +17,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -50,8 +51,14 @@ final class SavedMemory {
 
     /** Bytes in which a machine's description must be; libvirt's are some ten thousand. */
     private static final int LONGEST_DESCRIPTION = 1 << 20;
-    private static final Pattern PATH = Pattern.compile("\\b(?:file|dev|volume)\\s*=\\s*(?:'([^'<]*)'|\"([^\"<]*)\")");
-    private static final Pattern EXTERNAL_MEMORY = Pattern.compile("<memory\\b[^>]*\\bsnapshot\\s*=\\s*['\"]external['\"]");
+
+    /** Compiled only on a host with libvirt. */
+    private static final class Description {
+        private static final Pattern PATH
+                = Pattern.compile("\\b(?:file|dev|volume)\\s*=\\s*(?:'([^'<]*)'|\"([^\"<]*)\")");
+        private static final Pattern EXTERNAL_MEMORY
+                = Pattern.compile("<memory\\b[^>]*\\bsnapshot\\s*=\\s*['\"]external['\"]");
+    }
 
     private final List<Path> stateFolders;
     private final List<Path> snapshotFolders;
@@ -73,36 +80,39 @@ final class SavedMemory {
     }
 
     /** @throws UnsafeException if there is a sign of saved memory, for the whole machine */
-    void refuse(NativeFile image) throws IOException {
-        Optional<String> sign = find(image);
+    void refuse(NativeFile image, Consumer<String> remarks) throws IOException {
+        Optional<String> sign = find(image, remarks);
         if (sign.isPresent()) {
             throw new UnsafeException(sign.get(), UnsafeException.Scope.MACHINE);
         }
     }
 
-    /** @return what was found and what to do, in a sentence */
-    Optional<String> find(NativeFile image) throws IOException {
+    /**
+     * @param remarks receives what could not be looked at, each a sentence
+     * @return what was found and what to do, in a sentence
+     */
+    Optional<String> find(NativeFile image, Consumer<String> remarks) throws IOException {
         if (!image.isBlockDevice()) {
             for (Path folder : foldersAround(image)) {
-                Optional<String> sign = beside(folder);
+                Optional<String> sign = beside(folder, remarks);
                 if (sign.isPresent()) {
                     return sign;
                 }
             }
         }
         for (Path folder : stateFolders) {
-            for (Path state : list(folder, "*.save")) {
-                if (names(head(state), image)) {
+            for (Path state : list(folder, "*.save", remarks)) {
+                if (names(head(state, remarks), image)) {
                     return Optional.of("libvirt has saved the memory of the machine that uses the image (" + state
                             + "); start it and shut it down, or drop the state with virsh managedsave-remove");
                 }
             }
         }
         for (Path folder : snapshotFolders) {
-            for (Path machine : list(folder, "*")) {
-                for (Path snapshot : list(machine, "*.xml")) {
-                    String description = head(snapshot);
-                    if (EXTERNAL_MEMORY.matcher(description).find() && names(description, image)) {
+            for (Path machine : list(folder, "*", remarks)) {
+                for (Path snapshot : list(machine, "*.xml", remarks)) {
+                    String description = head(snapshot, remarks);
+                    if (Description.EXTERNAL_MEMORY.matcher(description).find() && names(description, image)) {
                         return Optional.of("libvirt has a snapshot with memory of the machine that uses the image (" + snapshot
                                 + "), and going back to it needs the disk as it was; delete the snapshot first");
                     }
@@ -125,12 +135,12 @@ final class SavedMemory {
         return folders;
     }
 
-    private static Optional<String> beside(Path folder) throws IOException {
-        List<Path> files = new ArrayList<>(list(folder, "*"));
+    private static Optional<String> beside(Path folder, Consumer<String> remarks) throws IOException {
+        List<Path> files = new ArrayList<>(list(folder, "*", remarks));
         // Hyper-V until 2012 puts each machine's state into a folder of its own.
         if (folder.endsWith("Virtual Machines")) {
             for (Path machine : List.copyOf(files)) {
-                files.addAll(list(machine, "*"));
+                files.addAll(list(machine, "*", remarks));
             }
         }
         for (Path file : files) {
@@ -151,7 +161,7 @@ final class SavedMemory {
 
     /** @return whether a description names the image as one of its files, by whatever path */
     private static boolean names(String description, NativeFile image) {
-        Matcher path = PATH.matcher(description);
+        Matcher path = Description.PATH.matcher(description);
         while (path.find()) {
             String text = path.group(1) != null ? path.group(1) : path.group(2);
             String name = text.replace("&apos;", "'").replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">")
@@ -165,11 +175,14 @@ final class SavedMemory {
     }
 
     /** @return the part of a state or description file that holds the description; UTF-8 */
-    private static String head(Path file) throws IOException {
+    private static String head(Path file, Consumer<String> remarks) throws IOException {
         byte[] head;
         try (var in = Files.newInputStream(file)) {
             head = in.readNBytes(LONGEST_DESCRIPTION);
         } catch (NoSuchFileException e) {
+            return "";
+        } catch (AccessDeniedException e) {
+            remarks.accept(unseen(file));
             return "";
         }
         String text = new String(head, StandardCharsets.UTF_8);
@@ -179,14 +192,18 @@ final class SavedMemory {
         return text.startsWith("LibvirtQemud") && start >= 0 && end > start ? text.substring(start, end) : text;
     }
 
-    private static List<Path> list(Path folder, String glob) throws IOException {
+    private static String unseen(Path path) {
+        return "Whether " + path + " is of a machine with saved memory could not be seen: permission denied.";
+    }
+
+    private static List<Path> list(Path folder, String glob, Consumer<String> remarks) throws IOException {
         List<Path> files = new ArrayList<>();
         try (DirectoryStream<Path> stream = Files.newDirectoryStream(folder, glob)) {
             stream.forEach(files::add);
         } catch (NoSuchFileException | NotDirectoryException e) {
             return List.of();
         } catch (AccessDeniedException e) {
-            // Not ours to see: its machines are not those of this user.
+            remarks.accept(unseen(folder));
             return List.of();
         } catch (DirectoryIteratorException e) {
             throw e.getCause();

@@ -74,6 +74,8 @@ class ImageLocksTest {
             while (!Files.exists(socket) && server.isAlive()) {
                 Thread.onSpinWait();
             }
+            // It listens before it opens the image; a first client waits for both.
+            Tools.ok("qemu-io", "-r", "-f", "raw", "-c", "read 0 512", "nbd+unix:///?socket=" + socket);
             assertTrue(refused(Access.WRITE).reason().contains("'qemu-nbd' (process " + server.pid() + ")"));
         } finally {
             server.destroyForcibly().onExit().join();

@@ -143,7 +143,8 @@ class NativeFileTest {
             long before = file.hostBytes();
             file.punch(65536, 131072);
             file.sync();
-            assertEquals(before - 131072, file.hostBytes());
+            // A file in many pieces costs its file system a block or two for the list of them.
+            assertEquals(before - 131072, file.hostBytes(), 2 * 4096);
             assertEquals(ExtentSet.ofRange(0, 1 << 20).minus(ExtentSet.ofRange(65536, 131072)), file.map().allocated());
             assertTrue(file.map().exact());
         }
@@ -156,7 +157,7 @@ class NativeFileTest {
         Path path = random("image", 100_001);
         try (NativeFile file = NativeFile.open(path, Purpose.WRITE)) {
             file.punch(65536, 100_001 - 65536);
-            assertEquals(65536, file.hostBytes());
+            assertEquals(ExtentSet.ofRange(0, 65536), file.map().allocated());
             assertEquals(100_001, file.size());
         }
         assertEquals(100_001, Files.size(path));

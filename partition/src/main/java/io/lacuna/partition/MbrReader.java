@@ -31,7 +31,7 @@ final class MbrReader {
 
     private Layout run() throws IOException {
         if (mbr.used().isEmpty()) {
-            remarks.add("The MBR lists no partitions.");
+            remarks.add("The MBR lists no partitions; a file system that starts at byte 0 of the disk was left alone.");
         }
         OptionalInt sectorSize = MbrSectorSize.of(disk, mbr);
         DiskGeometry geometry = new DiskGeometry(disk.size(), sectorSize.orElse(Mbr.SIZE));

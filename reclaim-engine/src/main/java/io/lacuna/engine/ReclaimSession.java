@@ -134,7 +134,7 @@ public final class ReclaimSession implements Closeable {
             }
             image.apply(current.deallocation(), progress);
         }
-        if (marker != null && marker.stands()) {
+        if (marker != null) {
             marker.remove();
         }
         return report(current, image.hostBytes());

@@ -77,9 +77,16 @@ final class RunMarker {
         syncDirectory();
     }
 
-    /** Takes the marker down; all changes are durable by now. */
+    /**
+     * Takes the marker down; all changes are durable by now. Also one that a cut left half written, which was before the first
+     * change, and one of an image that was replaced since; never a file that is no marker.
+     */
     void remove() throws IOException {
-        if (Files.deleteIfExists(marker)) {
+        if (!Files.isRegularFile(marker, LinkOption.NOFOLLOW_LINKS) || Files.size(marker) > MAX_SIZE) {
+            return;
+        }
+        String text = new String(Files.readAllBytes(marker), StandardCharsets.ISO_8859_1);
+        if ((text.startsWith(MAGIC) || MAGIC.startsWith(text)) && Files.deleteIfExists(marker)) {
             syncDirectory();
         }
     }

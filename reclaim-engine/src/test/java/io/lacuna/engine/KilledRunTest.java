@@ -61,7 +61,8 @@ class KilledRunTest {
                 killed++;
             }
             Path marker = image.resolveSibling("image.qcow2.lacuna-run");
-            boolean marked = Files.exists(marker);
+            // A marker that is not whole yet stood before the first change.
+            boolean marked = Files.exists(marker) && Files.readString(marker).endsWith("\n") && Files.size(marker) > 20;
             cut += marked ? 1 : 0;
             assertValid(image, disk, free);
 

@@ -41,7 +41,7 @@ final class ReclaimRun {
     /**
      * Dry run, run, second run; each with these options.
      *
-     * @param zeroUnit bytes; whole units of free space must be zeros afterwards
+     * @param zeroUnit bytes; whole units of free space must be zeros afterwards; 0 if none need be
      * @return the report of the run
      */
     ImageReport reclaimAndProve(ReclaimOptions.Builder options, long zeroUnit) throws IOException {
@@ -63,7 +63,7 @@ final class ReclaimRun {
         assertTrue(fall <= done.plannedBytes() && fall > done.plannedBytes() - HOST_METADATA,
                 "host bytes fell by " + fall + ", planned " + done.plannedBytes());
 
-        proveContent(free, free.inwardTo(zeroUnit));
+        proveContent(free, zeroUnit == 0 ? ExtentSet.EMPTY : free.inwardTo(zeroUnit));
         proveSecondRunIdle(options);
         return done;
     }

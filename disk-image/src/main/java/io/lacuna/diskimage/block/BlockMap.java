@@ -21,6 +21,14 @@ public interface BlockMap {
     /** @return bytes of the guest's disk */
     long virtualSize();
 
+    /**
+     * @return bytes that the tables can map; more than the disk has where the image was made smaller or its table is larger than
+     *     it must be. Blocks behind the disk's end are never freed, but they take places in the file
+     */
+    default long mappedSize() {
+        return virtualSize();
+    }
+
     /** @return bytes of the format's allocation unit as the guest sees it; 1 where there is none (fixed disks) */
     long blockSize();
 

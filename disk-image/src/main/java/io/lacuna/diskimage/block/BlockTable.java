@@ -34,6 +34,7 @@ public interface BlockTable {
     /**
      * Visits the blocks that own host storage and whose guest range intersects this one, in rising order, each by itself.
      *
+     * @param guestRange inside {@code [0, mappedSize)} of the map
      * @throws DiskFormatException as {@link BlockMap#forEachStored}
      */
     void forEachBlock(Extent guestRange, BlockVisitor visitor) throws IOException;
@@ -44,7 +45,8 @@ public interface BlockTable {
 
         /**
          * @param guestOffset first byte of the guest's disk that the block holds: the block's identity
-         * @param guestLength bytes, above 0; the last block is cut at the end of the disk (of its extent file's part)
+         * @param guestLength bytes, above 0; the last block is cut at the end of the disk (of its extent file's part);
+         *     of a block behind the disk's end, all
          * @param file index into {@link BlockMap#files()}
          * @param hostOffset first byte of all that is the block's alone, its own bitmap included
          * @param hostLength bytes of it

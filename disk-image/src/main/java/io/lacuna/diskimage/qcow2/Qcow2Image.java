@@ -5,6 +5,7 @@ import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
+import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
@@ -145,12 +146,30 @@ final class Qcow2Image implements DiskImage {
 
     @Override
     public Deallocation plan(DeallocationRequest request) throws IOException {
-        throw new UnsupportedException("not yet");
+        try {
+            return new Qcow2Planner(this, header, extensions, file, dataFile, request)
+                    .plan(guest.l1(), backing == null ? 0 : backing.virtualSize());
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
     }
 
     @Override
     public void apply(Deallocation plan, Progress progress) throws IOException {
-        throw new UnsupportedException("not yet");
+        if (!(plan instanceof Qcow2Plan mine) || mine.image() != this) {
+            throw new IllegalArgumentException("a plan of another image");
+        }
+        if (!plan.isEmpty() && !file.isWritable()) {
+            throw new IOException(file.path() + " was opened read-only");
+        }
+        long[] l1 = guest.l1();
+        try {
+            l1 = new Qcow2Writer(header, file, dataFile).apply(mine, l1, progress);
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        } finally {
+            guest.changed(l1);
+        }
     }
 
     @Override

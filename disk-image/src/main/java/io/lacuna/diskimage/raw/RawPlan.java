@@ -7,6 +7,8 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.HostMap;
 import io.lacuna.blockio.PunchSupport;
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.block.FreeParts;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,6 +36,9 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
         }
         List<String> remarks = new ArrayList<>();
         long granularity = granularity(host, request, remarks);
+        if (request.mode() == ReclaimMode.COMPACT) {
+            remarks.add("A raw disk's length is the size of the disk, so compacting it is the same as deallocating.");
+        }
         HostMap map = file.map();
         if (file.isBlockDevice()) {
             remarks.add("A block device cannot tell which of its blocks are in use, so all free space is counted as stored, "
@@ -45,21 +50,21 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
             remarks.add("The device releases storage without a promise that it reads as zeros afterwards.");
         }
 
-        Parts parts = new Parts(request.free());
-        ExtentSet large = parts.keep("in ranges shorter than the smallest asked for",
+        FreeParts parts = new FreeParts(request.free());
+        ExtentSet large = parts.keep(FreeParts.SHORT,
                 request.free().atLeast(request.minExtent()));
-        ExtentSet allocated = parts.keep("a hole of the host's file already", large.intersect(map.allocated()));
+        ExtentSet allocated = parts.keep(FreeParts.HOLE, large.intersect(map.allocated()));
         ExtentSet whole = file.isBlockDevice() ? large.inwardTo(granularity, host.alignment())
                 : wholeBlocks(large, granularity, size);
-        ExtentSet inWhole = parts.keep("less than a whole block of the host", allocated.intersect(whole));
-        ExtentSet unshared = parts.keep("shared with another file of the host", inWhole.minus(map.shared()));
+        ExtentSet inWhole = parts.keep(FreeParts.PARTIAL, allocated.intersect(whole));
+        ExtentSet unshared = parts.keep(FreeParts.SHARED, inWhole.minus(map.shared()));
         // What is left of a block beside a shared part may be less than a block again.
         ExtentSet holes = map.shared().isEmpty() ? whole : file.isBlockDevice()
                 ? whole.minus(map.shared()).inwardTo(granularity, host.alignment())
                 : wholeBlocks(whole.minus(map.shared()), granularity, size);
-        ExtentSet reclaimable = parts.keep("less than a whole block of the host", unshared.intersect(holes));
+        ExtentSet reclaimable = parts.keep(FreeParts.PARTIAL, unshared.intersect(holes));
 
-        ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment(), size);
+        ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment());
         return new RawPlan(image, reclaimable, parts.retained(), punched,
                 file.isBlockDevice() ? reclaimable : storedIn(punched, map, granularity, size), granularity,
                 List.copyOf(remarks));
@@ -87,24 +92,22 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
         return tail < size && set.contains(tail, size - tail) ? whole.union(ExtentSet.ofRange(tail, size - tail)) : whole;
     }
 
-    /** Leaves out the blocks at either end of a range that hold nothing. */
-    private static ExtentSet trimmed(ExtentSet ranges, ExtentSet stored, long granularity, long alignment, long size) {
+    /**
+     * Leaves out the blocks at either end of a range that hold nothing.
+     *
+     * @param stored what holds something; no byte of it outside of the ranges
+     */
+    private static ExtentSet trimmed(ExtentSet ranges, ExtentSet stored, long granularity, long alignment) {
         ExtentSet.Builder punched = ExtentSet.builder();
         for (Extent range : ranges) {
             int first = stored.indexOfFirstEndingAfter(range.offset());
-            int behind = stored.indexOfFirstEndingAfter(range.end());
-            // The range after the last may begin in here only if it ends here too, so step back over it.
-            if (behind == stored.count() || stored.start(behind) >= range.end()) {
-                behind--;
+            int last = stored.indexOfFirstEndingAfter(range.end()) - 1;
+            if (first <= last) {
+                long start = stored.start(first) - Math.floorMod(stored.start(first) - alignment, granularity);
+                // The range's own end is a boundary, too: the file's last block may be short.
+                long end = stored.end(last) + Math.floorMod(alignment - stored.end(last), granularity);
+                punched.add(start, Math.min(end, range.end()) - start);
             }
-            if (first > behind || stored.start(first) >= range.end()) {
-                continue;
-            }
-            long start = Math.max(stored.start(first), range.offset());
-            long end = Math.min(stored.end(behind), range.end());
-            start -= Math.floorMod(start - alignment, granularity);
-            end = Math.min(end + Math.floorMod(alignment - end, granularity), range.end());
-            punched.add(start, Math.min(end, size) - start);
         }
         return punched.build();
     }
@@ -139,35 +142,5 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
     @Override
     public boolean changesTables() {
         return false;
-    }
-
-    /** Splits the free bytes by the reason they stay. */
-    private static final class Parts {
-        private final List<Retained> retained = new ArrayList<>();
-        private ExtentSet left;
-
-        Parts(ExtentSet free) {
-            left = free;
-        }
-
-        /** @return what is kept; the rest of what was left stays for this reason */
-        ExtentSet keep(String why, ExtentSet kept) {
-            ExtentSet dropped = left.minus(kept);
-            left = kept;
-            for (int i = 0; i < retained.size(); i++) {
-                if (retained.get(i).why().equals(why)) {
-                    retained.set(i, new Retained(why, retained.get(i).bytes().union(dropped)));
-                    return kept;
-                }
-            }
-            if (!dropped.isEmpty()) {
-                retained.add(new Retained(why, dropped));
-            }
-            return kept;
-        }
-
-        List<Retained> retained() {
-            return List.copyOf(retained);
-        }
     }
 }

@@ -7,6 +7,7 @@ import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.fixtures.Corpus;
 import io.lacuna.fixtures.FileSource;
+import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.NearbyLinks;
 import io.lacuna.fixtures.PlainHostFile;
 import io.lacuna.fixtures.Tools;
@@ -24,7 +25,7 @@ class Qcow2GuestTest {
 
     private static final Qcow2Format FORMAT = new Qcow2Format();
 
-    @TempDir
+    @TempDir(factory = MemoryTempDir.class)
     Path directory;
 
     private DiskImage open(Path image) throws IOException {

@@ -68,8 +68,12 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
         return parse(Bytes.read(volume, "ext superblock", OFFSET, SIZE, ByteOrder.LITTLE_ENDIAN), volume.size());
     }
 
-    /** @param volumeSize bytes the file system has to fit in */
-    static Superblock parse(Bytes b, long volumeSize) throws DiskFormatException {
+    /**
+     * @param bytes little-endian, at least the 1024
+     * @param volumeSize bytes the file system has to fit in
+     */
+    static Superblock parse(Bytes bytes, long volumeSize) throws DiskFormatException {
+        Bytes b = bytes.slice(0, SIZE);
         if (b.u16(MAGIC_AT) != MAGIC) {
             throw b.corrupt("ext superblock: magic", MAGIC_AT, "0xef53", "0x" + Integer.toHexString(b.u16(MAGIC_AT)));
         }

@@ -131,10 +131,10 @@ final class BitmapReader {
         if (freeSince < 0) {
             return;
         }
+        if (ranges == maxRanges && cluster - freeSince >= minimumLength) {
+            dropShortest();
+        }
         if (cluster - freeSince >= minimumLength) {
-            if (ranges == maxRanges) {
-                dropShortest();
-            }
             free.add(freeSince * clusterSize, (cluster - freeSince) * clusterSize);
             ranges++;
         }

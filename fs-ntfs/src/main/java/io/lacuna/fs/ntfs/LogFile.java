@@ -56,7 +56,8 @@ final class LogFile {
                 ? RestartPage.parse(head, 0, position) : Optional.empty();
         Optional<RestartPage> second = second(head, position, first);
         if (first.isEmpty() && second.isEmpty()) {
-            throw new UnsafeException("the journal ($LogFile) of this NTFS volume has no readable restart page; " + SHUT_DOWN);
+            throw new UnsafeException("the journal ($LogFile) of this NTFS volume has no readable restart page and "
+                    + "is not erased either; " + SHUT_DOWN);
         }
         if (first.isEmpty() || second.isEmpty()) {
             remarks.add("One of the two restart pages of $LogFile is damaged; the other one counts.");

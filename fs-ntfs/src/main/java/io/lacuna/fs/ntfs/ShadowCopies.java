@@ -46,8 +46,8 @@ final class ShadowCopies {
 
     /**
      * @return a short phrase for the report
-     * @throws UnsafeException if there are shadow copies of this volume
-     * @throws CorruptException if that cannot be told
+     * @throws UnsafeException if there are shadow copies of this volume, or may be
+     * @throws CorruptException if the header cannot be read
      */
     static String requireNone(BlockSource volume) throws IOException {
         Bytes header = Bytes.read(volume, "VSS volume header", HEADER_AT, HEADER_SIZE, ByteOrder.LITTLE_ENDIAN);
@@ -67,7 +67,12 @@ final class ShadowCopies {
         if (catalog == 0) {
             return "no shadow copies";
         }
-        requireEmpty(volume, catalog);
+        try {
+            requireEmpty(volume, catalog);
+        } catch (CorruptException e) {
+            throw new UnsafeException("this NTFS volume may have Volume Shadow Copies, and their catalog cannot be read ("
+                    + e.reason() + ")" + ADVICE);
+        }
         return "no shadow copies (their catalog is empty)";
     }
 

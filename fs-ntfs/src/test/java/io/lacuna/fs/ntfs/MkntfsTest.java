@@ -26,10 +26,12 @@ class MkntfsTest {
     @TempDir
     Path directory;
 
-    /** Every sector size with every cluster size that mkntfs can make of it. */
+    /** The smallest and the largest sector with every cluster size that mkntfs can make of them, the others with some. */
     static Stream<Arguments> geometries() {
         return Stream.of(512, 1024, 2048, 4096).flatMap(sector -> Stream.iterate(512, cluster -> cluster * 2).limit(13)
-                .filter(cluster -> cluster >= sector).map(cluster -> Arguments.of(sector, cluster)));
+                .filter(cluster -> cluster >= sector)
+                .filter(cluster -> sector == 512 || sector == 4096 || cluster <= 4096 || cluster == 2 << 20)
+                .map(cluster -> Arguments.of(sector, cluster)));
     }
 
     @ParameterizedTest
@@ -73,13 +75,10 @@ class MkntfsTest {
     @Test
     void readsNoMoreThanTheMetadata() throws IOException {
         Path image = NtfsVolumes.make(directory, 200L << 30, "-c 4096");
-        // Replace the erased journal, which is read to its end, by one of Windows.
-        Path log = directory.resolve("log");
-        Files.write(log, java.util.Arrays.copyOf(NtfsVolumes.small().bytes, 0));
         try (FileSource source = new FileSource(image)) {
             FreeSpace space = NtfsVolumes.freeSpace(source);
             long bitmap = (200L << 30) / 4096 / 8;
-            long journal = 64 << 20;
+            long journal = 64 << 20;    // an erased one is read to its end
             assertTrue(space.free().totalBytes() > 199L << 30);
             assertTrue(source.bytesRead() < bitmap + journal + (1 << 20), source.bytesRead() + " bytes");
             assertTrue(source.reads() < 120, source.reads() + " reads");

@@ -1,0 +1,31 @@
+package io.lacuna.diskimage.block;
+
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+
+/**
+ * What of one block has to be written at its new place.
+ *
+ * @param live bytes of the new place that will hold something the guest or the format needs
+ * @param written bytes of the new place that are written: the live ones, and what shares a host block with them, as zeros
+ * @param empty the rest, whole host blocks that must read as zeros without storage
+ */
+record MovedBlock(ExtentSet live, ExtentSet written, ExtentSet empty) {
+
+    /**
+     * @param slotSize bytes of the block in its file
+     * @param blockSize bytes of the guest's disk that it holds, or more
+     * @param side the host's part of the file, as it was before anything was written
+     * @param free where the guest's free bytes are stored
+     */
+    static MovedBlock of(BlockMove move, long slotSize, long blockSize, HostSide side, GuestPieces free) {
+        Extent from = new Extent(move.from(), slotSize);
+        ExtentSet to = ExtentSet.ofRange(move.to(), slotSize);
+        ExtentSet live = side.map().allocated().intersect(from)
+                .minus(free.hostBytesOf(move.guestOffset(), blockSize, move.file())).shift(move.to() - move.from());
+        ExtentSet rest = to.minus(live);
+        ExtentSet empty = (side.punchable() ? rest : rest.minus(side.map().allocated()))
+                .inwardTo(side.granularity(), side.alignment());
+        return new MovedBlock(live, to.minus(empty), empty);
+    }
+}

@@ -1,0 +1,198 @@
+package io.lacuna.diskimage.qcow2;
+
+import io.lacuna.blockio.DeallocationRequest;
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.blockio.UnsafeException;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Computes what a request comes to. Used once. */
+final class Qcow2Planner {
+
+    private final Qcow2Image image;
+    private final Qcow2Header header;
+    private final Qcow2Extensions extensions;
+    private final HostFile file;
+    private final HostFile dataFile;
+    private final DeallocationRequest request;
+    private final boolean unmapping;
+    private final RetainedBytes retained = new RetainedBytes();
+    private final List<String> remarks = new ArrayList<>();
+    private final L2Entry entries;
+    private ReferenceScan scan;
+    private RefcountTable.Comparison comparison;
+    private TableChanges changes;
+    private HostHoles imageHoles;
+    private HostHoles dataHoles;
+
+    Qcow2Planner(Qcow2Image image, Qcow2Header header, Qcow2Extensions extensions, HostFile file, HostFile dataFile,
+            DeallocationRequest request) {
+        this.image = image;
+        this.header = header;
+        this.extensions = extensions;
+        this.file = file;
+        this.dataFile = dataFile;
+        this.request = request;
+        this.unmapping = request.mode() == ReclaimMode.DEALLOCATE && !header.rawDataFile();
+        this.entries = new L2Entry(header);
+    }
+
+    /**
+     * @param l1 the active L1 table
+     * @param backingSize bytes of the parent's disk; 0 without one
+     */
+    Qcow2Plan plan(long[] l1, long backingSize) throws IOException {
+        if (!unmapping && (header.autoclear() & ~Qcow2Header.AUTOCLEAR_KNOWN) != 0) {
+            throw new UnsafeException("the image uses features that must be switched off in its header before anything is"
+                    + " written (auto-clear bits 0x" + Long.toHexString(header.autoclear() & ~Qcow2Header.AUTOCLEAR_KNOWN)
+                    + "), and punching alone changes no header: use the mode 'deallocate'");
+        }
+        imageHoles = HostHoles.of(file, file.map(), request);
+        dataHoles = dataFile == null ? imageHoles : HostHoles.of(dataFile, dataFile.map(), request);
+        ExtentSet free = wanted();
+        scan = new ReferenceScan(header, extensions, file, l1, imageHoles.map().allocated(), free);
+        scan.run();
+        comparison = scan.refcounts.compare(scan.counts);
+        long zeroClusters = Math.min(backingSize, header.virtualSize()) + header.clusterSize() - 1 >>> header.clusterBits();
+        changes = new TableChanges(header, scan, zeroClusters);
+        ExtentSet doubtful = repair();
+        CandidateSorter sorter = new CandidateSorter(header, scan, changes, retained, dataHoles, free, doubtful,
+                unmapping ? ReclaimMode.DEALLOCATE : ReclaimMode.PUNCH, Remarks.sharedReason(scan.snapshots));
+        sorter.checkTables(l1);
+        if (!header.rawDataFile()) {
+            sorter.sort();
+        }
+        takeUnmapped(sorter, free.minus(sorter.seen()));
+        return holes(sorter, l1);
+    }
+
+    /** @return the free bytes that are to be looked at */
+    private ExtentSet wanted() {
+        ExtentSet disk = ExtentSet.ofRange(0, header.virtualSize());
+        ExtentSet inside = request.free().intersect(disk);
+        retained.addAll(RetainedBytes.OUTSIDE, request.free().minus(disk));
+        ExtentSet wanted = inside.atLeast(request.minExtent());
+        retained.addAll(RetainedBytes.SHORT, inside.minus(wanted));
+        return wanted;
+    }
+
+    private boolean hasUnknownOwners() {
+        return !extensions.unknown().isEmpty() || extensions.staleBitmaps();
+    }
+
+    private boolean repairing() {
+        return request.repair() && unmapping && !hasUnknownOwners();
+    }
+
+    /**
+     * Takes back what a cut run left: counts that nothing refers to any more.
+     *
+     * @return clusters whose counts stay above the references found
+     */
+    private ExtentSet repair() throws IOException {
+        ExtentSet excess = comparison.excess();
+        if (!repairing()) {
+            return excess;
+        }
+        changes.correct(comparison.leaked(), true);
+        ExtentSet.Builder corrected = ExtentSet.builder();
+        for (Extent clusters : excess) {
+            for (long offset = clusters.offset(); offset < clusters.end(); offset += header.clusterSize()) {
+                long cluster = offset >>> header.clusterBits();
+                int kind = scan.kinds.get(cluster);
+                // Where the current state refers to it, its COPIED flag would have to change as well.
+                if (kind == ReferenceScan.COMPRESSED || kind == 0 && scan.active != scan.counts
+                        && scan.active.get(cluster) == 0) {
+                    corrected.add(offset, header.clusterSize());
+                }
+            }
+        }
+        changes.correct(corrected.build(), false);
+        return excess.minus(corrected.build());
+    }
+
+    /** Free bytes without a cluster cost nothing, but a data file may hold some all the same: a cut run's, or a raw disk's. */
+    private void takeUnmapped(CandidateSorter sorter, ExtentSet unmapped) {
+        if (dataFile == null) {
+            retained.addAll(RetainedBytes.UNALLOCATED, unmapped);
+            return;
+        }
+        for (Extent extent : unmapped) {
+            if (dataHoles.stored().intersects(extent.offset(), extent.length())) {
+                sorter.part(extent.offset(), extent.offset(), extent.length());
+            } else {
+                retained.add(RetainedBytes.UNALLOCATED, extent.offset(), extent.length());
+            }
+        }
+    }
+
+    private Qcow2Plan holes(CandidateSorter sorter, long[] l1) throws IOException {
+        // On a file whose map says nothing, what was unused before would be given back again and again.
+        ExtentSet unused = imageHoles.map().exact() && !hasUnknownOwners() ? comparison.unused() : ExtentSet.EMPTY;
+        HoleSearch search = new HoleSearch(header, scan, changes, sorter, imageHoles, dataHoles, unused,
+                unmapping && !file.isBlockDevice() && !hasUnknownOwners() ? comparison.unused() : null);
+        search.run(l1, unmapping);
+        ExtentSet reclaimable = reclaimable(sorter, search.releasedData());
+        long planned = search.releasedImage().totalBytes();
+        ExtentSet ownerless = search.releasedImage();
+        if (dataFile != null) {
+            planned += search.releasedData().totalBytes();
+        } else {
+            ownerless = ownerless.intersect(unused.union(comparison.leaked()).union(changes.freedTables()));
+        }
+        Remarks.add(remarks, header, extensions, scan);
+        Remarks.addLeaks(remarks, comparison, header, repairing());
+        return new Qcow2Plan(image, reclaimable, retained.list(), planned, ownerless.totalBytes(), List.copyOf(remarks),
+                changes.isNothing() ? null : changes, search.imagePunches(), search.dataPunches(), search.newSize());
+    }
+
+    private ExtentSet reclaimable(CandidateSorter sorter, ExtentSet released) {
+        Pieces pieces = sorter.pieces;
+        ExtentSet.Builder reclaimable = ExtentSet.builder();
+        for (int i = 0; i < pieces.size(); i++) {
+            long guest = pieces.guest(i);
+            long length = Math.min(pieces.length(i), header.virtualSize() - guest);
+            if (released.contains(pieces.host(i), length)) {
+                reclaimable.add(guest, length);
+                continue;
+            }
+            Extent here = new Extent(pieces.host(i), length);
+            long distance = guest - here.offset();
+            ExtentSet all = ExtentSet.of(here);
+            ExtentSet goes = released.intersect(here);
+            ExtentSet stays = all.minus(goes);
+            ExtentSet hostShared = dataHoles.map().shared().intersect(here).intersect(stays);
+            ExtentSet notStored = stays.minus(dataHoles.map().allocated());
+            reclaimable.addAll(goes.shift(distance));
+            retained.addAll(RetainedBytes.HOST_SHARED, hostShared.shift(distance));
+            retained.addAll(RetainedBytes.HOLE, notStored.shift(distance));
+            retained.addAll(RetainedBytes.SMALL, stays.minus(hostShared).minus(notStored).shift(distance));
+        }
+        ClusterRuns compressed = sorter.compressed;
+        for (int i = 0; i < compressed.size(); i++) {
+            long guest = compressed.guest(i) << header.clusterBits();
+            long length = Math.min(header.clusterSize(), header.virtualSize() - guest);
+            if (goesWholly(compressed.entry(i), released)) {
+                reclaimable.add(guest, length);
+            } else {
+                retained.add(RetainedBytes.COMPRESSED_TOGETHER, guest, length);
+            }
+        }
+        return reclaimable.build();
+    }
+
+    private boolean goesWholly(long entry, ExtentSet released) {
+        long last = ReferenceScan.lastCompressedCluster(header, entries, entry);
+        for (long cluster = entries.compressedOffset(entry) >>> header.clusterBits(); cluster <= last; cluster++) {
+            if (scan.counts.get(cluster) != 0
+                    || !released.intersects(cluster << header.clusterBits(), header.clusterSize())) {
+                return false;
+            }
+        }
+        return true;
+    }
+}

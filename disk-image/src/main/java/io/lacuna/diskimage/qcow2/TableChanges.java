@@ -1,0 +1,139 @@
+package io.lacuna.diskimage.qcow2;
+
+import io.lacuna.blockio.CorruptException;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.UnsupportedException;
+
+/** Collects what is to change in L1, L2 and the reference counts; changes nothing itself. */
+final class TableChanges {
+
+    private final Qcow2Header header;
+    private final ReferenceScan scan;
+    private final L2Entry entries;
+    private final ExtentSet.Builder recounted = ExtentSet.builder();
+    private final ExtentSet.Builder freed = ExtentSet.builder();
+    private final ExtentSet.Builder freedTables = ExtentSet.builder();
+    private final boolean[] emptied;
+    private boolean any;
+    private int lastTable = -1;
+
+    /** Clusters before this one show the backing file where nothing is mapped: they become zero clusters. */
+    final long zeroClustersEnd;
+    /** L2 entries that go. */
+    final ClusterRuns unmapped;
+    /** L2 entries left in each of {@link ReferenceScan#activeTables}. */
+    private final int[] left;
+
+    TableChanges(Qcow2Header header, ReferenceScan scan, long zeroClustersEnd) {
+        this.header = header;
+        this.scan = scan;
+        this.entries = new L2Entry(header);
+        this.zeroClustersEnd = zeroClustersEnd;
+        this.unmapped = new ClusterRuns(header.clusterSize());
+        this.left = scan.usedEntries.clone();
+        this.emptied = new boolean[left.length];
+    }
+
+    /** A count in the image is above the references: an earlier run was cut. */
+    void correct(ExtentSet clusters, boolean unused) {
+        recounted.addAll(clusters);
+        if (unused) {
+            freed.addAll(clusters);
+        }
+        any |= !clusters.isEmpty();
+    }
+
+    /**
+     * Takes the current state's reference to standard clusters away.
+     *
+     * @param table index into {@link ReferenceScan#activeTables}
+     * @param guestCluster the first
+     * @param entry its L2 entry
+     */
+    void unmap(int table, long guestCluster, long entry, int count) throws CorruptException, UnsupportedException {
+        enter(table);
+        for (int i = 0; i < count; i++) {
+            unmapped.add(guestCluster + i, entry + (long) i * header.clusterSize());
+            if (!header.hasDataFile()) {
+                release(((entry & L2Entry.OFFSET) >>> header.clusterBits()) + i);
+            }
+        }
+        took(table, guestCluster, count);
+    }
+
+    /** Takes the current state's references to a compressed cluster away. */
+    void unmapCompressed(int table, long guestCluster, long entry) throws CorruptException, UnsupportedException {
+        enter(table);
+        unmapped.add(guestCluster, entry);
+        long last = ReferenceScan.lastCompressedCluster(header, entries, entry);
+        for (long cluster = entries.compressedOffset(entry) >>> header.clusterBits(); cluster <= last; cluster++) {
+            release(cluster);
+        }
+        took(table, guestCluster, 1);
+    }
+
+    /** A run must not go on from one table into the next. */
+    private void enter(int table) {
+        if (table != lastTable) {
+            unmapped.seal();
+            lastTable = table;
+        }
+    }
+
+    private void took(int table, long guestCluster, int count) {
+        any = true;
+        if (guestCluster >= zeroClustersEnd) {
+            left[table] -= count;
+        }
+    }
+
+    private void release(long cluster) throws CorruptException, UnsupportedException {
+        scan.counts.add(cluster, -1);
+        long offset = cluster << header.clusterBits();
+        recounted.add(offset, header.clusterSize());
+        if (scan.counts.get(cluster) == 0) {
+            freed.add(offset, header.clusterSize());
+        }
+    }
+
+    /** @return entries of an L2 table that are left, zero clusters included */
+    int left(int table) {
+        return left[table];
+    }
+
+    /** Takes an L2 table away that has nothing left. */
+    void drop(int table, long offset) throws CorruptException, UnsupportedException {
+        emptied[table] = true;
+        any = true;
+        freedTables.add(offset, header.clusterSize());
+        release(offset >>> header.clusterBits());
+    }
+
+    /** @return whether this table goes as a whole, so that its entries need no writing */
+    boolean isDropped(int table) {
+        return emptied[table];
+    }
+
+    /** @return byte ranges of the clusters whose counts change; the new ones are in {@link ReferenceScan#counts} */
+    ExtentSet recounted() {
+        return recounted.build();
+    }
+
+    /** @return byte ranges of the clusters whose counts become 0 */
+    ExtentSet freed() {
+        return freed.build();
+    }
+
+    /** @return byte ranges of the L2 tables that go */
+    ExtentSet freedTables() {
+        return freedTables.build();
+    }
+
+    boolean isNothing() {
+        return !any;
+    }
+
+    ReferenceScan scan() {
+        return scan;
+    }
+}

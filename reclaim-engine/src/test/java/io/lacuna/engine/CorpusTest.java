@@ -1,0 +1,109 @@
+package io.lacuna.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+
+import io.lacuna.fixtures.Corpus;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.apache.commons.io.IOUtils;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Every image of the collection through the whole machine. What is expected of each stands in {@code corpus.tsv}: path, verdict,
+ * and per volume what it is and whether it is used; or the start of the reason. The table was made by a run and then read against the
+ * collection's own index, line by line; a line that changes needs the same.
+ */
+class CorpusTest {
+
+    private static final long LIMIT_MILLIS = 20_000;
+    private static final int REASON = 70;
+
+    @TempDir
+    Path directory;
+
+    @Test
+    void everyImageIsReadRightOrRefused() throws IOException {
+        Map<String, String> expected = expected();
+        Map<String, String> found = new TreeMap<>();
+        for (String name : names()) {
+            found.put(name, outcome(name));
+        }
+        Path actual = Path.of("target", "corpus.tsv");
+        Files.writeString(actual, found.entrySet().stream().map(entry -> entry.getKey() + "\t" + entry.getValue() + "\n")
+                .collect(Collectors.joining()));
+        List<String> wrong = new ArrayList<>();
+        for (Map.Entry<String, String> entry : found.entrySet()) {
+            if (!entry.getValue().equals(expected.get(entry.getKey()))) {
+                wrong.add(entry.getKey() + ": expected " + expected.get(entry.getKey()) + ", found " + entry.getValue());
+            }
+        }
+        assertEquals(List.of(), wrong, "all outcomes are in " + actual.toAbsolutePath());
+    }
+
+    private static Map<String, String> expected() throws IOException {
+        Map<String, String> table = new TreeMap<>();
+        for (String line : IOUtils.resourceToString("/corpus.tsv", StandardCharsets.UTF_8).split("\n")) {
+            int tab = line.indexOf('\t');
+            if (tab > 0) {
+                table.put(line.substring(0, tab), line.substring(tab + 1));
+            }
+        }
+        return table;
+    }
+
+    private static List<String> names() throws IOException {
+        Path root = Corpus.root();
+        try (Stream<Path> files = Files.walk(root)) {
+            return files.filter(Files::isRegularFile).filter(file -> !file.getParent().equals(root))
+                    .map(file -> root.relativize(file).toString()).sorted().toList();
+        }
+    }
+
+    private String outcome(String name) throws IOException {
+        Path place = Files.createDirectory(directory.resolve("unpacked"));
+        try {
+            Path image = Corpus.unpack(name, place);
+            Tools.ok("sync", image.toString());
+            String before = Tools.ok("stat", "-c", "%s %b %y %z", image.toString());
+            long start = System.nanoTime();
+            ImageReport report = ReclaimRun.run(image, ReclaimOptions.builder().purpose(ReclaimOptions.Purpose.DRY_RUN).build());
+            long millis = (System.nanoTime() - start) / 1_000_000;
+            assertNotEquals(ImageReport.Verdict.FAILED, report.verdict(), name + ": " + report.reason());
+            assertEquals(true, millis < LIMIT_MILLIS, name + " took " + millis + " ms");
+            assertEquals(before, Tools.ok("stat", "-c", "%s %b %y %z", image.toString()), name);
+            return describe(report, place);
+        } finally {
+            try (Stream<Path> files = Files.walk(place)) {
+                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
+    }
+
+    private static String describe(ImageReport report, Path place) {
+        String volumes = report.volumes().stream()
+                .map(volume -> volume.type() + (volume.skipped() ? " skipped: " + start(volume.reason(), place) : ""))
+                .collect(Collectors.joining("; "));
+        String what = volumes.isEmpty() ? start(String.valueOf(report.reason()), place) : volumes;
+        return report.verdict().word() + "\t" + report.format() + "\t" + what;
+    }
+
+    /** The start of a sentence, without the places of this run. */
+    private static String start(String reason, Path place) {
+        String text = reason.replace(place.toString() + "/", "").replaceAll("[\\t\\n]", " ");
+        return text.substring(0, Math.min(REASON, text.length()));
+    }
+}
