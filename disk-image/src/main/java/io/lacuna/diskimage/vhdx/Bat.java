@@ -11,7 +11,7 @@ final class Bat {
     private final VhdxFile file;
     private final BatLayout layout;
     private final boolean differencing;
-    private final long offset;
+    private final Extent region;
     private final ExtentSet reserved;
     private final TablePages pages;
 
@@ -20,7 +20,7 @@ final class Bat {
         this.file = file;
         this.layout = layout;
         this.differencing = differencing;
-        this.offset = regions.bat().offset();
+        this.region = regions.bat();
         this.reserved = regions.reserved();
         this.pages = new TablePages(file);
         long bytes = layout.entries(differencing) * BatLayout.ENTRY_SIZE;
@@ -45,7 +45,17 @@ final class Bat {
 
     /** @return byte of the file */
     long entryOffset(long index) {
-        return offset + index * BatLayout.ENTRY_SIZE;
+        return region.offset() + index * BatLayout.ENTRY_SIZE;
+    }
+
+    /** @return how many entries the region has room for, those behind the disk's end included */
+    long capacity() {
+        return region.length() / BatLayout.ENTRY_SIZE;
+    }
+
+    /** @return what can never be a block's: headers, log, regions */
+    ExtentSet reserved() {
+        return reserved;
     }
 
     /** @return the entry as it is */
@@ -71,8 +81,7 @@ final class Bat {
     /** @return byte of the file where this payload block begins; it is stored */
     long place(int block) throws IOException {
         long index = layout.payloadIndex(block);
-        long entry = entry(index);
-        return checkedPlace(index, entry, layout.blockSize(), layout.guestLength(block));
+        return checkedPlace(index, entry(index), layout.blockSize(), layout.guestLength(block));
     }
 
     /**
@@ -105,34 +114,8 @@ final class Bat {
         return place;
     }
 
-    private CorruptException corrupt(long index, String expected, long entry) {
+    /** @return the error that this entry is wrong, to be thrown */
+    CorruptException corrupt(long index, String expected, long entry) {
         return new CorruptException("VHDX BAT entry " + index, entryOffset(index), expected, "0x" + Long.toHexString(entry));
-    }
-
-    /**
-     * Reads the whole table and checks that no two blocks share a byte: only then can one be given back without the other.
-     *
-     * @return what is in use of the file: headers, log, regions, blocks and sector bitmaps
-     */
-    Claims claims() throws IOException {
-        Claims claims = new Claims(file.size());
-        for (Extent region : reserved) {
-            claims.claimRegion(region);
-        }
-        for (int block = 0; block < layout.payloadBlocks(); block++) {
-            long index = layout.payloadIndex(block);
-            if (state(index, entry(index)).isStored() && !claims.claim(place(block), layout.blockSize())) {
-                throw corrupt(index, "a place of its own", entry(index));
-            }
-        }
-        if (differencing) {
-            for (int chunk = 0; chunk < layout.chunks(); chunk++) {
-                long place = bitmapPlace(chunk);
-                if (place >= 0 && !claims.claim(place, VhdxHeader.MIB)) {
-                    throw corrupt(layout.bitmapIndex(chunk), "a place of its own", entry(layout.bitmapIndex(chunk)));
-                }
-            }
-        }
-        return claims;
     }
 }

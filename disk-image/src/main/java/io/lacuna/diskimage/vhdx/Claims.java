@@ -7,8 +7,8 @@ import java.util.BitSet;
 /** Which MiB of the file are somebody's: a bit for each, so at most 16 MiB of memory. */
 final class Claims {
 
-    private final BitSet used;
-    private final int end;
+    private final BitSet used = new BitSet();
+    private final long fileSize;
 
     /** @param fileSize bytes */
     Claims(long fileSize) throws UnsupportedException {
@@ -16,17 +16,19 @@ final class Claims {
             throw new UnsupportedException("the VHDX's file has more than 128 TiB, twice the largest virtual disk; compact it with"
                     + " its own tools first");
         }
-        this.end = (int) ((fileSize + VhdxHeader.MIB - 1) / VhdxHeader.MIB);
-        this.used = new BitSet();
+        this.fileSize = fileSize;
     }
 
     /** Regions are known not to overlap; what of one lies behind the file's end does not count. */
     void claimRegion(Extent region) {
-        used.set((int) Math.min(end, region.offset() / VhdxHeader.MIB), (int) Math.min(end, region.end() / VhdxHeader.MIB));
+        if (region.offset() < fileSize) {
+            used.set((int) (region.offset() / VhdxHeader.MIB),
+                    (int) ((Math.min(fileSize, region.end()) - 1) / VhdxHeader.MIB) + 1);
+        }
     }
 
     /**
-     * @param place byte of the file, whole MiB
+     * @param place byte of the file, whole MiB, inside it
      * @param size bytes, whole MiB; the last block's may reach behind the file's end
      * @return false if a part of it is somebody's already
      */
@@ -39,5 +41,10 @@ final class Claims {
         }
         used.set(first, behind);
         return true;
+    }
+
+    /** @return first byte of the file behind all that is somebody's, whole MiB */
+    long end() {
+        return (long) used.length() * VhdxHeader.MIB;
     }
 }

@@ -1,14 +1,17 @@
 package io.lacuna.diskimage.vhdx;
 
 import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
+import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.Progress;
-import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.diskimage.block.BlockPlan;
+import io.lacuna.diskimage.block.BlockWriter;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,6 +22,7 @@ final class VhdxImage implements DiskImage {
 
     private final VhdxFile file;
     private final VhdxHeader header;
+    private final HeaderWriter headers;
     private final RegionTable regions;
     private final VhdxMetadata metadata;
     private final Bat bat;
@@ -29,6 +33,7 @@ final class VhdxImage implements DiskImage {
             VhdxImage parent) {
         this.file = file;
         this.header = header;
+        this.headers = new HeaderWriter(file.host(), header);
         this.regions = regions;
         this.metadata = metadata;
         this.bat = bat;
@@ -114,12 +119,24 @@ final class VhdxImage implements DiskImage {
 
     @Override
     public Deallocation plan(DeallocationRequest request) throws IOException {
-        throw new UnsupportedException("VHDX images can only be read so far");
+        try {
+            BatSurvey survey = BatSurvey.of(bat, file.size());
+            VhdxTable table = new VhdxTable(file, bat, survey, headers, header.log(), obstacle());
+            return BlockPlan.of(this, new VhdxMap(file.host(), bat), table, null, request);
+        } catch (DiskFormatException e) {
+            throw e.in(path());
+        }
+    }
+
+    /** @return why no block can change its state or place; null if they can */
+    private String obstacle() throws CorruptException {
+        return metadata.leaveBlocksAllocated() ? "a fixed VHDX keeps every block in its place"
+                : header.log() == null ? "this VHDX has no log, without which its table cannot be changed" : null;
     }
 
     @Override
     public void apply(Deallocation plan, Progress progress) throws IOException {
-        throw new UnsupportedException("VHDX images can only be read so far");
+        BlockWriter.apply(this, plan, progress);
     }
 
     @Override

@@ -21,24 +21,31 @@ final class VhdxTable implements BlockTable {
     private final HostFile host;
     private final Bat bat;
     private final BatLayout layout;
-    private final RegionTable regions;
+    private final BatSurvey survey;
     private final HeaderWriter headers;
     private final LogWriter log;
+    private final String obstacle;
 
-    VhdxTable(VhdxFile file, Bat bat, RegionTable regions, HeaderWriter headers, Extent log) {
+    /**
+     * @param survey what the table said last
+     * @param log bytes of the file; null if there is none
+     * @param obstacle why no entry may change, a phrase; null if they may
+     */
+    VhdxTable(VhdxFile file, Bat bat, BatSurvey survey, HeaderWriter headers, Extent log, String obstacle) {
         this.file = file;
         this.host = file.host();
         this.bat = bat;
         this.layout = bat.layout();
-        this.regions = regions;
+        this.survey = survey;
         this.headers = headers;
-        this.log = new LogWriter(host, log, headers);
+        this.log = log == null ? null : new LogWriter(host, log, headers);
+        this.obstacle = obstacle;
     }
 
-    /** @return null: defined zeros hide a parent, too */
+    /** Where a parent shines through is no obstacle: defined zeros hide it. */
     @Override
     public String obstacleToUnmapping() {
-        return null;
+        return obstacle;
     }
 
     @Override
@@ -90,19 +97,11 @@ final class VhdxTable implements BlockTable {
         headers.settle();
     }
 
+    /** @return empty where blocks keep their places, or the file ends inside of a block, or will only be long enough once the log is replayed */
     @Override
-    public Optional<BlockArea> area(int index) throws IOException {
-        ExtentSet.Builder bitmaps = ExtentSet.builder();
-        if (bat.isDifferencing()) {
-            for (int chunk = 0; chunk < layout.chunks(); chunk++) {
-                long place = bat.bitmapPlace(chunk);
-                if (place >= 0) {
-                    bitmaps.add(place, VhdxHeader.MIB);
-                }
-            }
-        }
-        ExtentSet fixed = regions.reserved().union(bitmaps.build()).minus(ExtentSet.ofRange(0, VhdxHeader.MIB));
-        return Optional.of(new BlockArea(VhdxHeader.MIB, layout.blockSize(), VhdxHeader.MIB, fixed, 0));
+    public Optional<BlockArea> area(int index) {
+        return obstacle != null || survey.end() > host.size() ? Optional.empty()
+                : Optional.of(new BlockArea(VhdxHeader.MIB, layout.blockSize(), VhdxHeader.MIB, survey.fixed(), 0));
     }
 
     @Override
