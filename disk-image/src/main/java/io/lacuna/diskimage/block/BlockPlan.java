@@ -119,7 +119,7 @@ public final class BlockPlan implements Deallocation {
 
     @Override
     public long plannedBytes() {
-        return files.stream().mapToLong(FilePlan::plannedBytes).sum();
+        return Math.max(0, files.stream().mapToLong(FilePlan::plannedBytes).sum());
     }
 
     @Override

@@ -8,17 +8,18 @@ import io.lacuna.blockio.HostFile;
  *
  * @param side the host's part of it
  * @param punches ranges to punch where they are, when all else is done
- * @param plannedBytes host storage that goes
+ * @param plannedBytes host storage that goes; below 0 where what moves will lie across more host blocks than now
  * @param packing how it becomes shorter; null if it keeps its length and its blocks their places
+ * @param isPacked whether it does become shorter
  */
-record FilePlan(HostSide side, ExtentSet punches, long plannedBytes, Packing packing) {
+record FilePlan(HostSide side, ExtentSet punches, long plannedBytes, Packing packing, boolean isPacked) {
+
+    FilePlan(HostSide side, ExtentSet punches, long plannedBytes, Packing packing) {
+        this(side, punches, plannedBytes, packing, packing != null
+                && (!packing.moves().isEmpty() || packing.end() < side.file().size() - packing.area().tail()));
+    }
 
     HostFile file() {
         return side.file();
-    }
-
-    /** @return whether blocks move or the file becomes shorter */
-    boolean isPacked() {
-        return packing != null && (!packing.moves().isEmpty() || packing.end() < file().size() - packing.area().tail());
     }
 }

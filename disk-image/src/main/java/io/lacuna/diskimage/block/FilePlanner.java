@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.block;
 
+import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 
 /**
@@ -16,14 +17,21 @@ import io.lacuna.blockio.ExtentSet;
 record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet unreferenced, Packing packing,
         long blockSize, GuestPieces free) {
 
-    /** @return ranges that will be holes where they are now */
+    /** @return ranges that will be holes when all is done */
     ExtentSet holes() {
         if (side == null) {
             return ExtentSet.EMPTY;
         }
         ExtentSet parts = pieces.minus(side.map().shared());
-        return side.inward(packing == null ? parts.union(blocks).union(unreferenced)
-                : parts.minus(blocks).minus(packing.sources()).union(packing.gaps(side.file().size())));
+        if (packing == null) {
+            return side.inward(parts.union(blocks).union(unreferenced));
+        }
+        ExtentSet.Builder left = ExtentSet.builder();
+        for (BlockMove move : packing.moves()) {
+            left.addAll(moved(move).unneeded());
+        }
+        return side.inward(parts.minus(blocks).minus(packing.sources()).union(packing.gaps(side.file().size()))
+                .union(left.build()));
     }
 
     /** @return host storage that goes, by the places it has now; what of a moved block is not written again counts */
@@ -34,27 +42,30 @@ record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet 
         if (packing == null) {
             return side.stored().intersect(holes);
         }
-        ExtentSet.Builder left = ExtentSet.builder();
+        ExtentSet.Builder gone = ExtentSet.builder();
         for (BlockMove move : packing.moves()) {
-            left.addAll(moved(move).empty().shift(move.from() - move.to()));
+            gone.addAll(holes.intersect(new Extent(move.to(), packing.area().slotSize())).shift(move.from() - move.to()));
         }
-        return side.stored().intersect(holes.union(blocks).union(left.build()));
+        return side.stored().intersect(holes.minus(packing.targets()).union(blocks).union(gone.build()));
     }
 
     FilePlan plan(ExtentSet holes) {
-        ExtentSet punches = side.punches(holes, side.map().allocated().intersect(holes));
         if (packing == null) {
-            return new FilePlan(side, punches, side.stored().intersect(holes).totalBytes(), null);
+            return new FilePlan(side, side.punches(holes, side.map().allocated().intersect(holes)),
+                    side.stored().intersect(holes).totalBytes(), null);
         }
+        ExtentSet.Builder written = ExtentSet.builder();
+        for (BlockMove move : packing.moves()) {
+            written.addAll(moved(move).written());
+        }
+        ExtentSet atTargets = side.hostBlocksOf(written.build());
+        ExtentSet elsewhere = side.map().allocated().minus(packing.targets());
+        ExtentSet punches = side.punches(holes, elsewhere.union(atTargets).intersect(holes));
         // What is stored now, less what will be.
         long size = packing.end() + packing.area().tail();
-        long rest = side.granularity() - 1 - Math.floorMod(size - 1, side.granularity());
-        long after = side.stored().intersect(ExtentSet.ofRange(0, size + rest)).minus(packing.targets()).minus(holes)
-                .totalBytes();
-        for (BlockMove move : packing.moves()) {
-            after += moved(move).written().totalBytes();
-        }
-        return new FilePlan(side, punches, Math.max(0, side.stored().totalBytes() - after), packing);
+        ExtentSet kept = ExtentSet.ofRange(0, size + Math.floorMod(-size, side.hostBlock()));
+        long after = side.stored().minus(packing.targets()).union(atTargets).intersect(kept).minus(holes).totalBytes();
+        return new FilePlan(side, punches, side.stored().totalBytes() - after, packing);
     }
 
     private MovedBlock moved(BlockMove move) {

@@ -16,11 +16,13 @@ import java.util.List;
  * @param file the file
  * @param map what the host stores of it
  * @param stored what of that is this file's alone, so that a hole releases it
- * @param granularity bytes; a hole is a whole number of these. 0 if the host cannot punch
+ * @param granularity bytes; a hole is a whole number of these
+ * @param hostBlock bytes that the host stores or releases together
  * @param alignment where any of these starts, modulo the granularity
  * @param punchable false if the host cannot punch holes
  */
-record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, long alignment, boolean punchable) {
+record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, long hostBlock, long alignment,
+        boolean punchable) {
 
     /** What an unpunchable host is taken to allocate by, for the sake of counting. */
     private static final long USUAL_HOST_BLOCK = 4096;
@@ -52,13 +54,13 @@ record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, 
             if (asked != request.granularity() && asked != least) {
                 remark(remarks, "The granularity was rounded up to " + asked + " bytes, a multiple of the host's " + least + ".");
             }
-            return new HostSide(file, map, stored, asked, support.alignment(), true);
+            return new HostSide(file, map, stored, asked, least, support.alignment(), true);
         } catch (UnsupportedException e) {
             if (mustPunch) {
                 throw e;
             }
             remark(remarks, "Nothing was punched: " + e.reason() + ".");
-            return new HostSide(file, map, stored, USUAL_HOST_BLOCK, 0, false);
+            return new HostSide(file, map, stored, USUAL_HOST_BLOCK, USUAL_HOST_BLOCK, 0, false);
         }
     }
 
@@ -97,6 +99,16 @@ record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, 
             }
         }
         return punches.build();
+    }
+
+    /** @return the host blocks that hold any of these bytes */
+    ExtentSet hostBlocksOf(ExtentSet bytes) {
+        ExtentSet.Builder blocks = ExtentSet.builder();
+        for (Extent range : bytes) {
+            long from = Math.max(0, range.offset() - Math.floorMod(range.offset() - alignment, hostBlock));
+            blocks.add(from, range.end() + Math.floorMod(alignment - range.end(), hostBlock) - from);
+        }
+        return blocks.build();
     }
 
     private long down(long position) {

@@ -7,10 +7,11 @@ import io.lacuna.blockio.ExtentSet;
  * What of one block has to be written at its new place.
  *
  * @param live bytes of the new place that will hold something the guest or the format needs
+ * @param unneeded bytes of the new place that hold nothing: free ones, and such as read as zeros without storage
  * @param written bytes of the new place that are written: the live ones, and what shares a host block with them, as zeros
- * @param empty the rest, whole host blocks that must read as zeros without storage
+ * @param empty the rest, whole host blocks without storage
  */
-record MovedBlock(ExtentSet live, ExtentSet written, ExtentSet empty) {
+record MovedBlock(ExtentSet live, ExtentSet unneeded, ExtentSet written, ExtentSet empty) {
 
     /**
      * @param slotSize bytes of the block in its file
@@ -23,9 +24,9 @@ record MovedBlock(ExtentSet live, ExtentSet written, ExtentSet empty) {
         ExtentSet to = ExtentSet.ofRange(move.to(), slotSize);
         ExtentSet live = side.map().allocated().intersect(from)
                 .minus(free.hostBytesOf(move.guestOffset(), blockSize, move.file())).shift(move.to() - move.from());
-        ExtentSet rest = to.minus(live);
-        ExtentSet empty = (side.punchable() ? rest : rest.minus(side.map().allocated()))
-                .inwardTo(side.granularity(), side.alignment());
-        return new MovedBlock(live, to.minus(empty), empty);
+        ExtentSet unneeded = to.minus(live);
+        ExtentSet empty = (side.punchable() ? unneeded : unneeded.minus(side.map().allocated()))
+                .inwardTo(side.hostBlock(), side.alignment());
+        return new MovedBlock(live, unneeded, to.minus(empty), empty);
     }
 }
