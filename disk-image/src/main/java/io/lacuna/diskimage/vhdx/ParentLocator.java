@@ -77,7 +77,8 @@ record ParentLocator(List<Guid> identities, List<String> names) {
     /** Windows' absolute paths mean nothing here, but the file may have come along: then it lies beside the child. */
     private static List<String> names(Map<String, String> values, Bytes item) throws IOException {
         Set<String> names = new LinkedHashSet<>();
-        Optional.ofNullable(values.get("relative_path")).map(ParentLocator::slashes).ifPresent(names::add);
+        Optional.ofNullable(values.get("relative_path")).map(ParentLocator::slashes)
+                .filter(path -> path.indexOf(':') < 0).ifPresent(names::add);
         for (String key : new String[] {"relative_path", "volume_path", "absolute_win32_path"}) {
             Optional.ofNullable(values.get(key)).map(ParentLocator::slashes)
                     .map(path -> path.substring(path.lastIndexOf('/') + 1)).filter(name -> !name.isEmpty())

@@ -68,8 +68,12 @@ class VhdxDamageTest {
                     .union(ExtentSet.ofRange(2L * MIB, MIB))));
             plan.plannedBytes();
             BlockSource guest = disk.guest();
-            ByteBuffer content = ByteBuffer.allocate((int) Math.min(guest.size(), 16 * MIB));
-            guest.read(0, content);
+            ByteBuffer content = ByteBuffer.allocate(9 * 65536);
+            for (int block = 0; block < 8; block++) { // from each block a part, and one more at the bitmap's
+                content.limit(content.position() + 65536);
+                guest.read(Math.min((long) block * MIB, guest.size()), content);
+            }
+            guest.read(guest.size() - 65536, content.limit(content.capacity()));
             return content.array();
         } catch (DiskFormatException | EOFException refused) {
             return null;
@@ -81,7 +85,7 @@ class VhdxDamageTest {
     @Test
     void everyPrefixIsRefusedOrWhole() throws IOException {
         make();
-        byte[] content = digest(whole.clone());
+        byte[] content = digest(whole);
         assertTrue(content != null);
         int refused = 0;
         int cuts = 0;
@@ -96,20 +100,18 @@ class VhdxDamageTest {
     @Test
     void everyFlippedByteIsRefusedOrReadsWithinBounds() throws IOException {
         make();
-        byte[] content = digest(whole.clone());
+        byte[] content = digest(whole);
         int harmless = 0;
         for (int[] range : new int[][] {{0, 600}, {65536, 65700}, {131072, 131200}, {196608, 196800}, {262144, 262240},
             {MIB, MIB + 200}, {MIB + 4090, MIB + 4200}, {METADATA, METADATA + 300}, {METADATA + 65536, METADATA + 66100},
             {BAT, BAT + 80}, {BAT + 4096 * 8, BAT + 4096 * 8 + 16}}) {
             for (int at = range[0]; at < range[1]; at++) {
-                for (int mask : new int[] {0x01, 0x80}) {
-                    whole[at] ^= (byte) mask;
-                    byte[] found = digest(whole.clone());
-                    harmless += found != null && Arrays.equals(found, content) ? 1 : 0;
-                    whole[at] ^= (byte) mask;
-                }
+                whole[at] ^= (byte) (1 << at % 8);
+                byte[] found = digest(whole);
+                harmless += found != null && Arrays.equals(found, content) ? 1 : 0;
+                whole[at] ^= (byte) (1 << at % 8);
             }
         }
-        assertTrue(harmless > 1000, "creator, second copies, unknown items: " + harmless);
+        assertTrue(harmless > 500, "creator, second copies, unknown items: " + harmless);
     }
 }

@@ -274,6 +274,27 @@ class VhdxDeallocationTest {
     }
 
     @Test
+    void aDamagedHeaderBringsNoOldLogBack() throws IOException {
+        for (long offset : new long[] {64 << 10, 128 << 10}) {
+            Path image = directory.resolve("image.vhdx");
+            try (VhdxMaker maker = VhdxMaker.dynamic(image, 4L * MIB, MIB)) {
+                for (int block = 0; block < 4; block++) {
+                    maker.store(block, FULL, 1 + block);
+                }
+            }
+            Runs.run(image, request(ReclaimMode.COMPACT, ExtentSet.ofRange(0, 2L * MIB)));
+            byte[] file = Files.readAllBytes(image);
+            file[(int) offset + 20] ^= 1;
+            Files.write(image, file);
+            try (DiskImage disk = Reading.open(image)) {
+                assertEquals(3, Reading.byteAt(disk, 2L * MIB));
+                assertEquals(0, Reading.byteAt(disk, 0));
+                assertFalse(disk.remarks().toString().contains("log"), "an old log counts again");
+            }
+        }
+    }
+
+    @Test
     void aLeakOfACutRunIsFoundIfItIsAskedFor() throws IOException {
         Path image = directory.resolve("image.vhdx");
         try (VhdxMaker maker = VhdxMaker.dynamic(image, 4L * MIB, MIB)) {

@@ -15,6 +15,7 @@ import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.diskimage.DiskImages;
 import io.lacuna.fixtures.Corpus;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
@@ -241,6 +242,28 @@ class VhdxGuestTest {
         try (DiskImage disk = open(image)) {
             assertEquals(0x44, byteAt(disk, 4096L * MIB));
         }
+    }
+
+    @Test
+    void isFoundByItsServiceLineAndItsParentThroughTheConfinedLinks() throws IOException {
+        Path image = directory.resolve("child.vhdx");
+        VhdxMaker.child(image, 4L * MIB, MIB, 512, "base.vhdx").close();
+        DiskImages.Options options = new DiskImages.Options(DiskImages.Access.INSPECT, null, java.util.List.of());
+        UnsafeException missing = assertThrows(UnsafeException.class, () -> DiskImages.open(image, options));
+        assertTrue(missing.getMessage().contains("parent is missing"), missing.getMessage());
+        try (VhdxMaker base = VhdxMaker.dynamic(directory.resolve("base.vhdx"), 4L * MIB, MIB)) {
+            base.store(0, FULL, 0x11);
+        }
+        try (var opened = DiskImages.open(image, options)) {
+            assertEquals("vhdx", opened.image().format());
+            assertEquals(0x11, byteAt(opened.image(), 0));
+        }
+        Path outside = Files.createDirectory(directory.resolve("inside"));
+        Path stray = outside.resolve("stray.vhdx");
+        new VhdxMaker(stray, 4L * MIB, MIB, 512, false, java.util.Map.of(
+                "parent_linkage", "{11112222-3333-4444-5555-666677778888}", "relative_path", "..\\base.vhdx")).close();
+        UnsafeException refusal = assertThrows(UnsafeException.class, () -> DiskImages.open(stray, options));
+        assertTrue(refusal.getMessage().contains("--allow-backing"), refusal.getMessage());
     }
 
     @Test
