@@ -48,7 +48,7 @@ final class VhdxImage implements DiskImage {
         RegionTable regions = RegionTable.read(file, header.log());
         VhdxMetadata metadata = VhdxMetadata.read(file, regions.metadata());
         Bat bat = new Bat(file, BatLayout.of(metadata), metadata.isDifferencing(), regions);
-        VhdxImage parent = metadata.isDifferencing() ? VhdxParent.open(metadata, links) : null;
+        VhdxImage parent = metadata.isDifferencing() ? VhdxParent.open(metadata, host, links) : null;
         return new VhdxImage(file, header, regions, metadata, bat, parent);
     }
 

@@ -1,11 +1,12 @@
 package io.lacuna.diskimage.vhdx;
 
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.UnsafeException;
-import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.nio.file.NoSuchFileException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.util.List;
 
 /** Finds a differencing disk's parent and makes sure that it is the one, unchanged. */
@@ -18,10 +19,11 @@ final class VhdxParent {
      * Opens the parent, chain and all.
      *
      * @param child what the child says of itself
+     * @param file the child's
      * @throws UnsafeException if it is missing, was changed after the child was made, or is another disk
      */
-    static VhdxImage open(VhdxMetadata child, ImageLinks links) throws IOException {
-        VhdxImage parent = find(child.parent().names(), links);
+    static VhdxImage open(VhdxMetadata child, HostFile file, ImageLinks links) throws IOException {
+        VhdxImage parent = find(child.parent().names(), file, links);
         boolean right = false;
         try {
             Guid content = parent.header().dataWriteGuid();
@@ -43,14 +45,12 @@ final class VhdxParent {
         }
     }
 
-    private static VhdxImage find(List<String> names, ImageLinks links) throws IOException {
+    private static VhdxImage find(List<String> names, HostFile file, ImageLinks links) throws IOException {
         for (String name : names) {
-            DiskImage opened;
-            try {
-                opened = links.openBacking(name, VhdxFormat.NAME);
-            } catch (NoSuchFileException | FileNotFoundException missing) {
+            if (!isThere(name, file)) {
                 continue;
             }
+            DiskImage opened = links.openBacking(name, VhdxFormat.NAME);
             if (opened instanceof VhdxImage parent) {
                 return parent;
             }
@@ -59,5 +59,15 @@ final class VhdxParent {
         }
         throw new UnsafeException("the differencing disk's parent is missing: there is no file " + String.join(" or ",
                 names.stream().map(name -> "'" + name + "'").toList()) + " beside it; put it there");
+    }
+
+    /** Only looks: whether it may be opened is for the links to say. */
+    private static boolean isThere(String name, HostFile file) throws IOException {
+        try {
+            return Files.exists(file.path().toRealPath().resolveSibling(name))
+                    || Files.exists(file.path().toAbsolutePath().resolveSibling(name));
+        } catch (InvalidPathException e) {
+            return false;
+        }
     }
 }

@@ -34,9 +34,25 @@ final class VhdxCheck {
     static VhdxCheck of(Path path) throws IOException {
         VhdxCheck check = new VhdxCheck(path);
         try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "r")) {
-            check.run(file);
+            check.run(file.length(), (at, count) -> {
+                byte[] bytes = new byte[count];
+                file.seek(at);
+                file.readFully(bytes);
+                return bytes;
+            });
         }
         return check;
+    }
+
+    /** @param path for messages */
+    static VhdxCheck of(Path path, byte[] content) throws IOException {
+        VhdxCheck check = new VhdxCheck(path);
+        check.run(content.length, (at, count) -> Arrays.copyOfRange(content, (int) at, (int) at + count));
+        return check;
+    }
+
+    private interface Source {
+        byte[] read(long at, int count) throws IOException;
     }
 
     /** @return what is wrong; empty if nothing is */
@@ -105,13 +121,6 @@ final class VhdxCheck {
         }
     }
 
-    private static byte[] read(RandomAccessFile file, long at, int count) throws IOException {
-        byte[] bytes = new byte[count];
-        file.seek(at);
-        file.readFully(bytes);
-        return bytes;
-    }
-
     private static boolean sealed(byte[] structure, String signature) {
         byte[] copy = structure.clone();
         Arrays.fill(copy, 4, 8, (byte) 0);
@@ -121,16 +130,16 @@ final class VhdxCheck {
                 && (int) crc.getValue() == le(structure).getInt(4);
     }
 
-    private void run(RandomAccessFile file) throws IOException {
-        length = file.length();
-        headers = new byte[][] {read(file, 64 << 10, 4096), read(file, 128 << 10, 4096)};
+    private void run(long fileLength, Source file) throws IOException {
+        length = fileLength;
+        headers = new byte[][] {file.read(64 << 10, 4096), file.read(128 << 10, 4096)};
         require(sealed(headers[0], "head") && sealed(headers[1], "head"), "a header's checksum");
         require(sequence(headers[0]) != sequence(headers[1]), "the headers' sequence numbers");
         ByteBuffer header = le(header());
         place(header.getLong(72), header.getInt(68), "log");
-        byte[] table = read(file, 192 << 10, 64 << 10);
+        byte[] table = file.read(192 << 10, 64 << 10);
         require(sealed(table, "regi"), "the region table's checksum");
-        require(Arrays.equals(table, read(file, 256 << 10, 64 << 10)), "the region tables differ");
+        require(Arrays.equals(table, file.read(256 << 10, 64 << 10)), "the region tables differ");
         long batOffset = 0;
         int batLength = 0;
         long metadataOffset = 0;
@@ -145,8 +154,8 @@ final class VhdxCheck {
                 metadataOffset = offset;
             }
         }
-        metadata = read(file, metadataOffset, MIB);
-        bat = read(file, batOffset, batLength);
+        metadata = file.read(metadataOffset, MIB);
+        bat = file.read(batOffset, batLength);
         blocks();
     }
 

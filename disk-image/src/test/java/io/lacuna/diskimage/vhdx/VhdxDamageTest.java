@@ -102,16 +102,16 @@ class VhdxDamageTest {
         make();
         byte[] content = digest(whole);
         int harmless = 0;
-        for (int[] range : new int[][] {{0, 600}, {65536, 65700}, {131072, 131200}, {196608, 196800}, {262144, 262240},
-            {MIB, MIB + 200}, {MIB + 4090, MIB + 4200}, {METADATA, METADATA + 300}, {METADATA + 65536, METADATA + 66100},
-            {BAT, BAT + 80}, {BAT + 4096 * 8, BAT + 4096 * 8 + 16}}) {
-            for (int at = range[0]; at < range[1]; at++) {
+        for (int[] range : new int[][] {{0, 40, 3}, {65536, 65700, 1}, {131072, 131200, 1}, {196608, 196800, 3},
+            {262144, 262240, 3}, {MIB, MIB + 200, 1}, {MIB + 4090, MIB + 4200, 3}, {METADATA, METADATA + 300, 1},
+            {METADATA + 65536, METADATA + 66100, 2}, {BAT, BAT + 80, 1}, {BAT + 4096 * 8, BAT + 4096 * 8 + 16, 1}}) {
+            for (int at = range[0]; at < range[1]; at += range[2]) {
                 whole[at] ^= (byte) (1 << at % 8);
                 byte[] found = digest(whole);
                 harmless += found != null && Arrays.equals(found, content) ? 1 : 0;
                 whole[at] ^= (byte) (1 << at % 8);
             }
         }
-        assertTrue(harmless > 500, "creator, second copies, unknown items: " + harmless);
+        assertTrue(harmless > 200, "creator, second copies, unknown items: " + harmless);
     }
 }
