@@ -20,9 +20,7 @@ final class ReplayedLog {
     /** Ours: twice the largest virtual disk. */
     static final long MAX_FILE_SIZE = 128L << 40;
 
-    /** Ours, so that a replay in memory stays small; a log of 1 MiB holds 32 thousand at most. */
-    private static final int MAX_PATCHES = 1 << 18;
-    /** Ours: more than all tables of the largest disk have. */
+    /** Ours: more than all tables of the largest disk have. With the log's length it bounds the number of patches to 400,000. */
     private static final long MAX_ZEROS = 1 << 30;
 
     /**
@@ -75,7 +73,7 @@ final class ReplayedLog {
     }
 
     /** Lays a patch over those before. All begin and end at sectors, so a data sector is covered as a whole. */
-    private void put(long start, Patch patch) throws IOException {
+    private void put(long start, Patch patch) {
         Map.Entry<Long, Patch> before = patches.lowerEntry(start);
         if (before != null && before.getValue().end() > start) {
             patches.put(before.getKey(), before.getValue().until(start));
@@ -92,10 +90,6 @@ final class ReplayedLog {
             inside = patches.ceilingEntry(start);
         }
         patches.put(start, patch);
-        if (patches.size() > MAX_PATCHES) {
-            throw new UnsupportedException("the VHDX's log holds more than " + MAX_PATCHES
-                    + " changes, more than Lacuna replays; let 'qemu-img check -r all' or Windows open it for writing once");
-        }
     }
 
     /** @return bytes of the file after the replay */

@@ -119,7 +119,7 @@ class VhdxCrashTest {
 
     private void assertRecovers(String kind, ReclaimMode mode, byte[] left, byte[] content, ExtentSet reclaimed, long end,
             String where) throws IOException {
-        if (!kind.equals("child") && judged++ % 4 == 0) { // some: it takes its time
+        if (!kind.equals("child") && judged++ % 8 == 0) { // some: it takes its time
             assertQemuReads(content, where);
         }
         MemoryHostFile file = new MemoryHostFile(image, left);
