@@ -95,7 +95,8 @@ class VhdxHostileTest {
             }
         });
         hostile("far-change", 8L * MIB, maker -> {
-            maker.putLog(0, VhdxMaker.logEntry(GUID, 1, 0, 0, 128L << 40, VhdxMaker.Change.data((127L << 40), new byte[4096])));
+            maker.putLog(0, VhdxMaker.logEntry(GUID, 1, 0, 0, 128L << 40,
+                    VhdxMaker.Change.data(127L << 40, new byte[4096])));
             maker.log(GUID);
         });
         hostile("region-count", 8L * MIB, maker -> {
@@ -116,7 +117,8 @@ class VhdxHostileTest {
         images.forEach(image -> command.add(image.toString()));
         String said = Tools.ok(command.toArray(String[]::new));
         for (String right : new String[] {"largest.vhdx: planned", "far-apart.vhdx: planned", "same-place.vhdx: refused",
-            "file-too-long.vhdx: refused", "longest-log.vhdx: refused", "long-log.vhdx: refused", "many-changes.vhdx: refused", "some-changes.vhdx: planned",
+            "file-too-long.vhdx: refused", "longest-log.vhdx: refused", "long-log.vhdx: refused", "many-changes.vhdx: refused",
+            "some-changes.vhdx: planned",
             "many-entries.vhdx: refused", "far-change.vhdx: planned", "region-count.vhdx: refused", "item-length.vhdx: refused",
             "itself.vhdx: refused"}) {
             assertTrue(said.contains(right), () -> right + " expected, said:\n" + said);

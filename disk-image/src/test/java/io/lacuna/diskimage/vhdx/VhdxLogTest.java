@@ -117,23 +117,10 @@ class VhdxLogTest {
 
     @Test
     void entriesBeforeTheTailAreNotReplayed() throws IOException {
-        // The first entry's sector was applied and may be something else by now: it must not come back.
-        long second = maker.putLog(0, maker.logEntry(GUID, 1, 0, Change.data(places[0], new byte[4096])));
+        // The first entry's sector was applied, and its place may be a block's by now: it must not come back.
+        long second = maker.putLog(0, maker.logEntry(GUID, 1, 0, Change.data(places[1], new byte[4096])));
         maker.putLog(second, entry(2, second, 1));
-        maker.log(GUID);
-        maker.entry(0, places[0] | FULL);
-        maker.close();
-        try (DiskImage disk = open(image)) {
-            assertEquals(2, byteAt(disk, 0));
-            assertEquals(OLD, raw(places[0]));
-        }
-    }
-
-    private int raw(long at) throws IOException {
-        try (var file = new java.io.RandomAccessFile(image.toFile(), "r")) {
-            file.seek(at);
-            return file.read();
-        }
+        assertEquals(2, block0());
     }
 
     @Test
