@@ -27,7 +27,6 @@ final class ForeignFormats {
     }
 
     private static final List<Sign> SIGNS = List.of(
-            new Sign("VHDX", 0, "vhdxfile"),
             new Sign("QED", 0, "QED\0"),
             new Sign("qcow (version 1)", 0, "QFI\u00FB\0\0\0\u0001"),
             new Sign("qcow (unknown version)", 0, "QFI\u00FB"),
