@@ -32,17 +32,21 @@ final class LinkedFiles implements ImageLinks {
     private final List<Path> trees;
     private final List<FileStatus> chain;
     private final Said said;
+    /** Images from the caller's to this one. */
+    private final int depth;
 
     /** What is to be said of the files that were opened, all along the chain. */
     private record Said(List<String> remarks, List<NativeFile> files) {
     }
 
-    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said) {
+    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said,
+            int depth) {
         this.file = file;
         this.options = options;
         this.trees = trees;
         this.chain = chain;
         this.said = said;
+        this.depth = depth;
     }
 
     /** @param file the image that the caller named */
@@ -54,7 +58,7 @@ final class LinkedFiles implements ImageLinks {
             trees.add(allowed.toRealPath());
         }
         return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())),
-                new Said(new ArrayList<>(), new ArrayList<>()));
+                new Said(new ArrayList<>(), new ArrayList<>()), 1);
     }
 
     /** @return what a reader of the report should know about the files that were opened, each a sentence */
@@ -70,6 +74,9 @@ final class LinkedFiles implements ImageLinks {
 
     @Override
     public DiskImage openBacking(String name, String format) throws IOException {
+        if (depth >= LONGEST_CHAIN) {
+            throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
+        }
         Path path = resolve("backing file", name);
         if (format == null) {
             throw new UnsupportedException("the image does not record the format of its backing file " + quoted(name)
@@ -91,7 +98,7 @@ final class LinkedFiles implements ImageLinks {
         }
         Options readOnly = new Options(access, format, options.allowedBackingDirectories());
         return DiskImages.openAs(format, backing,
-                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said));
+                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said, depth + 1));
     }
 
     @Override
@@ -117,9 +124,6 @@ final class LinkedFiles implements ImageLinks {
     }
 
     private NativeFile open(Path path, String name, Access access) throws IOException {
-        if (chain.size() - said.dataFiles().size() >= LONGEST_CHAIN) {
-            throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
-        }
         try {
             NativeFile opened = NativeFile.open(path, access.purpose(), (realPath, status) -> admit(name, realPath, status));
             chain.add(opened.status());
