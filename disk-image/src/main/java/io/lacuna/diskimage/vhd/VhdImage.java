@@ -113,7 +113,8 @@ final class VhdImage implements DiskImage {
             remarks.add("The VHD says that a virtual machine is suspended with it.");
         }
         if (parent != null && blocks.header().parentStamp() == 0) {
-            remarks.add("The differencing disk did not note when its parent was last changed, so only the parent's id was checked.");
+            remarks.add("The differencing disk did not note when its parent was last changed, so only the parent's id was "
+                    + "checked.");
         }
         remarks.add("A run leaves the file's modification time as it was, for differencing disks made on a VHD go by it; backup "
                 + "programs that do, too, must be told of the change.");
@@ -138,7 +139,8 @@ final class VhdImage implements DiskImage {
                         + "disk calls free; resume the machine and shut it down", UnsafeException.Scope.MACHINE);
             }
             if (!size.isComplete()) {
-                throw new UnsupportedException(incomplete() + "; complete it, or if it is a copy of one volume, say --format raw");
+                throw new UnsupportedException(incomplete()
+                        + "; complete it, or if it is a copy of one volume, say --format raw");
             }
             if (blocks == null) {
                 return BlockPlan.of(this, map(), null, "A fixed VHD has no table of blocks.", request);

@@ -184,7 +184,9 @@ class VdiTrapsTest {
         ExtentSet free = VdiImages.kib(0, 2048, 3500, 4096);
         for (ReclaimMode mode : new ReclaimMode[] {ReclaimMode.DEALLOCATE, ReclaimMode.COMPACT}) {
             StrictHostFile file = file(builder, false);
+            file.resetCounters();
             Deallocation plan = run(file, mode, free);
+            assertEquals(2 * (2 * 4) + 4 + 2 * MIB, file.written(), "two map writes, the counter, two whole blocks");
             assertEquals(6L * MIB, file.size(), mode.toString());
             assertEquals(2L * MIB, plan.plannedBytes());
             assertEquals(VdiImages.kib(0, 2048), plan.reclaimable());
