@@ -64,7 +64,8 @@ record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet 
         // What is stored now, less what will be.
         long size = packing.end() + packing.area().tail();
         ExtentSet kept = ExtentSet.ofRange(0, size + Math.floorMod(-size, side.hostBlock()));
-        long after = side.stored().minus(packing.targets()).union(atTargets).intersect(kept).minus(holes).totalBytes();
+        ExtentSet overwritten = side.punchable() ? packing.targets() : ExtentSet.EMPTY;
+        long after = side.stored().minus(overwritten).union(atTargets).intersect(kept).minus(holes).totalBytes();
         return new FilePlan(side, punches, side.stored().totalBytes() - after, packing);
     }
 

@@ -8,7 +8,8 @@ import io.lacuna.blockio.ExtentSet;
  *
  * @param live bytes of the new place that will hold something the guest or the format needs
  * @param unneeded bytes of the new place that hold nothing: free ones, and such as read as zeros without storage
- * @param written bytes of the new place that are written: the live ones, and what shares a host block with them, as zeros
+ * @param written bytes of the new place that are written: the live ones, and what shares a host block with them, as zeros;
+ *     where the host cannot punch, all that is not free
  * @param empty the rest, whole host blocks without storage
  */
 record MovedBlock(ExtentSet live, ExtentSet unneeded, ExtentSet written, ExtentSet empty) {
@@ -22,11 +23,16 @@ record MovedBlock(ExtentSet live, ExtentSet unneeded, ExtentSet written, ExtentS
     static MovedBlock of(BlockMove move, long slotSize, long blockSize, HostSide side, GuestPieces free) {
         Extent from = new Extent(move.from(), slotSize);
         ExtentSet to = ExtentSet.ofRange(move.to(), slotSize);
-        ExtentSet live = side.map().allocated().intersect(from)
-                .minus(free.hostBytesOf(move.guestOffset(), blockSize, move.file())).shift(move.to() - move.from());
+        long distance = move.to() - move.from();
+        ExtentSet dead = free.hostBytesOf(move.guestOffset(), blockSize, move.file()).intersect(from).shift(distance);
+        ExtentSet live = side.map().allocated().intersect(from).shift(distance).minus(dead);
         ExtentSet unneeded = to.minus(live);
-        ExtentSet empty = (side.punchable() ? unneeded : unneeded.minus(side.map().allocated()))
-                .inwardTo(side.hostBlock(), side.alignment());
+        if (!side.punchable()) {
+            // What is free may be anything; what reads as zeros must go on doing so.
+            ExtentSet empty = unneeded.minus(side.map().allocated()).inwardTo(side.hostBlock(), side.alignment());
+            return new MovedBlock(live, unneeded, to.minus(empty).minus(dead), empty);
+        }
+        ExtentSet empty = unneeded.inwardTo(side.hostBlock(), side.alignment());
         return new MovedBlock(live, unneeded, to.minus(empty), empty);
     }
 }
