@@ -157,7 +157,7 @@ public final class ReclaimSession implements Closeable {
 
     /** A run that changes no table cannot take back what leaked, so the sign of the leak stays. */
     private boolean mayRepair() {
-        return options.mode() == ReclaimMode.DEALLOCATE;
+        return options.mode() != ReclaimMode.PUNCH;
     }
 
     /** @throws IOException also for what is wrong with the image: at this point it is too late to refuse it as unchanged */

@@ -37,7 +37,7 @@ final class Qcow2Planner {
         this.file = file;
         this.dataFile = dataFile;
         this.request = request;
-        this.unmapping = request.mode() == ReclaimMode.DEALLOCATE && !header.rawDataFile();
+        this.unmapping = request.mode() != ReclaimMode.PUNCH && !header.rawDataFile();
         this.entries = new L2Entry(header);
     }
 
@@ -143,6 +143,10 @@ final class Qcow2Planner {
             planned += search.releasedData().totalBytes();
         } else {
             ownerless = ownerless.intersect(unused.union(comparison.leaked()).union(changes.freedTables()));
+        }
+        if (request.mode() == ReclaimMode.COMPACT) {
+            remarks.add("A qcow2 image is deallocated, not compacted: its file ends behind its last used cluster, and QEMU fills the "
+                    + "gaps before that.");
         }
         Remarks.add(remarks, header, extensions, scan);
         Remarks.addLeaks(remarks, comparison, header, repairing());
