@@ -66,7 +66,8 @@ final class Syntax {
                         "3 refused for safety with nothing changed. Of several images the worst counts: 1, then 3, then 0.");
         spec.addOption(flag("Plan only: the same checks and the same numbers, nothing is changed.", "-n", "--dry-run"));
         spec.addOption(value("MODE", ReclaimMode.class, "deallocate (default): unmap blocks that are wholly free, and release "
-                + "the free parts of the others. punch: release only, and change no table of the format.", "--mode")
+                + "the free parts of the others. punch: release only, and change no table of the format. compact: deallocate, then "
+                + "move blocks from the end into the gaps, so that the file becomes shorter.", "--mode")
                 .converters(Converter.word(ReclaimMode.class)).build());
         spec.addOption(value("SIZE", long.class, "Release only whole multiples of SIZE (default: the finest that the host "
                 + "can; smaller values mean that).", "--granularity").converters(Converter.granularity()).build());

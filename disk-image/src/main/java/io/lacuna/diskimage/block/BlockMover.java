@@ -22,6 +22,7 @@ final class BlockMover {
     /** Bytes written between two syncs: so much is done again after a cut at most. */
     private static final long LARGEST_BATCH = 256 << 20;
     private static final int BUFFER_SIZE = 1 << 20;
+    private static final long FETCHED_AHEAD = 8 << 20;
     private static final byte[] ZEROS = new byte[BUFFER_SIZE];
 
     private final BlockPlan plan;
@@ -92,7 +93,11 @@ final class BlockMover {
 
     private void move(FilePlan file, List<BlockMove> batch, List<MovedBlock> contents, int done) throws IOException {
         table.claim(batch);
+        long slot = file.packing().area().slotSize();
+        int ahead = (int) Math.max(1, FETCHED_AHEAD / slot);
         for (int i = 0; i < batch.size(); i++) {
+            // From the tail down is not an order that the host would expect.
+            file.file().prefetch(batch.get(Math.min(i + ahead, batch.size() - 1)).from(), slot);
             copy(file, batch.get(i), contents.get(i));
         }
         file.file().sync();

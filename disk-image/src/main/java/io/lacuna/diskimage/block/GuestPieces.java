@@ -2,6 +2,7 @@ package io.lacuna.diskimage.block;
 
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.UnsupportedException;
 import java.util.Arrays;
 import java.util.List;
 
@@ -13,7 +14,7 @@ final class GuestPieces {
     private static final long OFFSET_MASK = (1L << FILE_SHIFT) - 1;
 
     /** More files than an image of any format has (a VMDK of 2 GB files: some 32,000 for 64 TiB). */
-    static final int MAX_FILES = 1 << Long.SIZE - 1 - FILE_SHIFT;
+    private static final int MAX_FILES = 1 << Long.SIZE - 1 - FILE_SHIFT;
 
     private long[] guests = new long[64];
     private long[] hosts = new long[64];
@@ -21,9 +22,9 @@ final class GuestPieces {
     private int count;
 
     /** Adds a piece behind all others; one that continues the last becomes part of it. */
-    void add(long guest, int file, long host, long length) {
+    void add(long guest, int file, long host, long length) throws UnsupportedException {
         if (host > OFFSET_MASK || file >= MAX_FILES) {
-            throw new IllegalArgumentException("byte " + host + " of file " + file);
+            throw new UnsupportedException("the image's files are too many or too large: byte " + host + " of file " + file);
         }
         long place = (long) file << FILE_SHIFT | host;
         if (count > 0 && guests[count - 1] + lengths[count - 1] == guest && hosts[count - 1] + lengths[count - 1] == place) {

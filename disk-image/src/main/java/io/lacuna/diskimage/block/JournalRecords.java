@@ -36,6 +36,7 @@ record JournalRecords(long device, long inode, long virtualSize, String format, 
     private static final int FORMAT_AT = 40;
     private static final int MODE_AT = 64;
     private static final int NAME_SIZE = 24;
+    private static final int MOVES_AT = 88;
     private static final int PROGRESS_SIZE = 16;
     private static final int PROGRESS_MARK = 0x45564F4D;
     private static final int CRC_SIZE = Integer.BYTES;
@@ -47,7 +48,7 @@ record JournalRecords(long device, long inode, long virtualSize, String format, 
         ByteBuffer bytes = ByteBuffer.allocate(HEADER_SIZE).order(ByteOrder.LITTLE_ENDIAN);
         bytes.put(MAGIC).putInt(VERSION).putInt(HEADER_SIZE).putLong(image.device()).putLong(image.inode())
                 .putLong(virtualSize);
-        bytes.position(FORMAT_AT).put(name(format)).position(MODE_AT).put(name(mode)).putLong(moves);
+        bytes.position(FORMAT_AT).put(name(format)).position(MODE_AT).put(name(mode)).putLong(MOVES_AT, moves);
         return sealed(bytes);
     }
 
@@ -102,7 +103,7 @@ record JournalRecords(long device, long inode, long virtualSize, String format, 
             done = buffer.getLong(at);
         }
         return new JournalRecords(buffer.getLong(16), buffer.getLong(24), buffer.getLong(32), text(bytes, FORMAT_AT),
-                text(bytes, MODE_AT), buffer.getLong(MODE_AT + NAME_SIZE), done);
+                text(bytes, MODE_AT), buffer.getLong(MOVES_AT), done);
     }
 
     private static String text(byte[] bytes, int at) {

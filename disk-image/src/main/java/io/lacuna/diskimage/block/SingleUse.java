@@ -16,25 +16,32 @@ final class SingleUse {
     }
 
     /**
-     * @param table null for an image without one, whose map is asked instead
+     * @param table null for an image without one
      * @param freed bytes of each file
      */
     static void require(BlockMap map, BlockTable table, List<ExtentSet> freed) throws IOException {
-        if (map.mappedSize() == 0) {
-            return;
-        }
-        long[] found = new long[freed.size()];
-        if (table == null) {
-            map.forEachStored(new Extent(0, map.virtualSize()), (guest, file, host, length) -> found[file] += common(freed.get(file), host, length));
-        } else {
+        long[] missing = freed.stream().mapToLong(ExtentSet::totalBytes).toArray();
+        if (table != null && map.mappedSize() > 0) {
             table.forEachBlock(new Extent(0, map.mappedSize()), (guest, guestLength, file, host, length) ->
-                    found[file] += common(freed.get(file), host, length));
+                    missing[file] -= common(freed.get(file), host, length));
         }
-        for (int i = 0; i < found.length; i++) {
-            long excess = found[i] - freed.get(i).totalBytes();
-            if (excess != 0) {
+        // Files without blocks, such as flat extents beside sparse ones, have only the map to be asked.
+        boolean[] flat = new boolean[missing.length];
+        boolean anyFlat = false;
+        for (int i = 0; i < missing.length; i++) {
+            flat[i] = missing[i] > 0;
+            anyFlat |= flat[i];
+            missing[i] = flat[i] ? freed.get(i).totalBytes() : missing[i];
+        }
+        if (anyFlat) {
+            map.forEachStored(new Extent(0, map.virtualSize()), (guest, file, host, length) ->
+                    missing[file] -= flat[file] ? common(freed.get(file), host, length) : 0);
+        }
+        for (int i = 0; i < missing.length; i++) {
+            if (missing[i] != 0) {
                 throw (CorruptException) new CorruptException("table of blocks", -1, "every place of the file used once",
-                        excess + " bytes of free blocks that are used more than once").in(map.files().get(i).path());
+                        Math.abs(missing[i]) + " bytes of free blocks that are used more than once")
+                        .in(map.files().get(i).path());
             }
         }
     }

@@ -24,7 +24,7 @@ final class VdiMap implements BlockMap {
 
     /** Entries of a page. */
     private static final int PAGE = 32 << 10;
-    private static final int KEPT_PAGES = 32;
+    private static final int KEPT_PAGES = 256;
 
     private final HostFile file;
     private final VdiHeader header;

@@ -145,8 +145,7 @@ class BlockPlanProperties {
         long hostBefore = image.hostBytes();
         long blocksBefore = blocks(image);
         List<Long> lengths = image.files.stream().map(HostFile::size).toList();
-        image.files.forEach(file -> ((StrictHostFile) file).written = 0);
-        image.files.forEach(file -> ((StrictHostFile) file).peak = ((StrictHostFile) file).hostBytes());
+        image.files.forEach(file -> ((StrictHostFile) file).resetCounters());
         image.movedBlocks = 0;
         image.calls.clear();
 
@@ -175,7 +174,7 @@ class BlockPlanProperties {
         assertEquals("end", image.calls.get(image.calls.size() - 1));
         // Holes fit: what was planned is released, but for the blocks in which files end and the footers lie.
         long fallen = hostBefore - image.hostBytes();
-        long granularity = ((StrictHostFile) image.files.get(0)).granularity;
+        long granularity = ((StrictHostFile) image.files.get(0)).granularity();
         assertEquals(plan.plannedBytes(), Math.max(0, fallen), 3 * granularity * image.files.size(),
                 () -> "released " + plan.remarks() + image.describe());
         if (request.mode() == ReclaimMode.PUNCH) {
@@ -194,8 +193,8 @@ class BlockPlanProperties {
         long excess = 0;
         for (int i = 0; i < lengths.size(); i++) {
             StrictHostFile file = (StrictHostFile) image.files.get(i);
-            written += file.written;
-            excess += file.peak - file.hostBytes();
+            written += file.written();
+            excess += file.peak() - file.hostBytes();
             assertTrue(file.size() <= lengths.get(i), "no file becomes longer");
             assertEquals(ModelImage.FOOTER, new String(file.bytes(), file.bytes().length - ModelImage.FOOTER.length(),
                     ModelImage.FOOTER.length(), StandardCharsets.US_ASCII));

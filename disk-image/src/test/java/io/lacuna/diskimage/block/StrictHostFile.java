@@ -17,19 +17,18 @@ import java.util.BitSet;
  * A file in memory that stores whole blocks of the host's, refuses holes that are none, and counts what is written and the most
  * that was ever stored.
  */
-final class StrictHostFile implements HostFile {
+public final class StrictHostFile implements HostFile {
 
-    final Path path;
-    final int granularity;
-    final boolean punchable;
+    private final Path path;
+    private final int granularity;
+    private final boolean punchable;
     private byte[] bytes;
     private final BitSet stored = new BitSet();
-    ExtentSet shared = ExtentSet.EMPTY;
-    long written;
-    long peak;
-    long syncs;
+    private long written;
+    private long peak;
 
-    StrictHostFile(Path path, byte[] bytes, int granularity, boolean punchable) {
+    /** @param granularity bytes that are stored or released together */
+    public StrictHostFile(Path path, byte[] bytes, int granularity, boolean punchable) {
         this.path = path;
         this.bytes = bytes;
         this.granularity = granularity;
@@ -44,8 +43,27 @@ final class StrictHostFile implements HostFile {
         peak = hostBytes();
     }
 
-    byte[] bytes() {
+    public byte[] bytes() {
         return bytes;
+    }
+
+    public int granularity() {
+        return granularity;
+    }
+
+    /** @return bytes that were written since the last reset */
+    public long written() {
+        return written;
+    }
+
+    /** @return the most bytes that were stored at a time since then */
+    public long peak() {
+        return peak;
+    }
+
+    public void resetCounters() {
+        written = 0;
+        peak = hostBytes();
     }
 
     @Override
@@ -113,7 +131,6 @@ final class StrictHostFile implements HostFile {
 
     @Override
     public void sync() {
-        syncs++;
     }
 
     @Override
@@ -122,7 +139,7 @@ final class StrictHostFile implements HostFile {
         for (int block = stored.nextSetBit(0); block >= 0; block = stored.nextSetBit(block + 1)) {
             allocated.add((long) block * granularity, granularity);
         }
-        return new HostMap(allocated.build(), shared, true);
+        return new HostMap(allocated.build(), ExtentSet.EMPTY, true);
     }
 
     @Override
