@@ -23,6 +23,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,6 +37,8 @@ class VmdkDamageTest {
 
     @TempDir(factory = MemoryTempDir.class)
     Path directory;
+    /** Bytes of a disk that are compared: damage can make it look huge. */
+    private static final int READ = 256 << 10;
     private int accepted;
 
     /** Damages one file of an image; the other one, if there is one, is as it was made. */
@@ -73,7 +76,7 @@ class VmdkDamageTest {
     private static byte[] read(DiskImage disk) {
         try {
             BlockSource guest = disk.guest();
-            ByteBuffer content = ByteBuffer.allocate((int) Math.min(guest.size(), 8 << 20));
+            ByteBuffer content = ByteBuffer.allocate((int) Math.min(guest.size(), READ));
             guest.read(0, content);
             return content.array();
         } catch (IOException refused) {
@@ -110,14 +113,18 @@ class VmdkDamageTest {
     @EnumSource(ReclaimMode.class)
     void flippedBytesOfSparseFiles(ReclaimMode mode) throws IOException {
         byte[] intact = Files.readAllBytes(SmallGrains.make(directory.resolve("image.vmdk"), 0, true));
-        flip(intact, null, 17 * 512, 1, mode);
-        assertTrue(accepted > 100, "some damage does not matter: " + accepted);
+        // Each byte of the fields; of what is mostly zeros some. The two modes that share most of their way get half of it.
+        int[] places = IntStream.range(0, 17 * 512).filter(at -> at < 80 || at < 2048 && at % 29 == 0
+                || at >= 2048 && at % 512 < (at < 3072 ? 8 : at % 2048 < 512 ? 160 : 0) || at % 211 == 0)
+                .filter(at -> mode == ReclaimMode.COMPACT || at % 2 == 0 || at < 80).toArray();
+        flip(intact, null, places, mode);
+        assertTrue(accepted > 50, "some damage does not matter: " + accepted);
     }
 
-    private void flip(byte[] file, byte[] descriptor, int end, int step, ReclaimMode mode) {
-        assertTimeoutPreemptively(Duration.ofSeconds(120), () -> {
-            for (int at = 0; at < end; at += at > 1024 && at < 1900 ? 37 : step) {
-                for (int mask : new int[] {1, 0x80, 0xFF, 1 << at % 7 + 1}) {
+    private void flip(byte[] file, byte[] descriptor, int[] places, ReclaimMode mode) {
+        assertTimeoutPreemptively(Duration.ofSeconds(240), () -> {
+            for (int at : places) {
+                for (int mask : new int[] {0x80, 1 << at % 7}) {
                     byte[] damaged = file.clone();
                     damaged[at] ^= (byte) mask;
                     assertRightOrRefused(descriptor == null ? damaged : descriptor, descriptor == null ? null : damaged, mode,
@@ -132,9 +139,10 @@ class VmdkDamageTest {
     void flippedBytesOfEsxFiles(String kind) throws IOException {
         byte[] descriptor = Files.readAllBytes(EsxImages.make(directory, kind));
         byte[] file = Files.readAllBytes(directory.resolve(kind.equals("cowd") ? "image-delta.vmdk" : "image-sesparse.vmdk"));
-        flip(file, descriptor, kind.equals("cowd") ? 60 : 420, 3, ReclaimMode.DEALLOCATE);
+        flip(file, descriptor, IntStream.range(0, kind.equals("cowd") ? 60 : 420).filter(at -> at % 3 == 0).toArray(),
+                ReclaimMode.DEALLOCATE);
         int table = kind.equals("cowd") ? 8 * 512 : 128 * 512;
-        assertTimeoutPreemptively(Duration.ofSeconds(60), () -> {
+        assertTimeoutPreemptively(Duration.ofSeconds(240), () -> {
             for (int at = table; at < table + 40; at++) {
                 byte[] damaged = file.clone();
                 damaged[at] ^= (byte) 0xFF;
@@ -144,11 +152,11 @@ class VmdkDamageTest {
         for (int at = 0; at < descriptor.length; at++) {
             byte[] damaged = descriptor.clone();
             damaged[at] ^= 1 << at % 8;
-            if (at % 3 == 0) {
+            if (at % 5 == 0) {
                 assertRightOrRefused(damaged, file, ReclaimMode.PUNCH, "byte " + at + " of the descriptor");
             }
         }
-        assertTrue(accepted > 50, "some damage does not matter: " + accepted);
+        assertTrue(accepted > 20, "some damage does not matter: " + accepted);
     }
 
     @Test
@@ -158,10 +166,10 @@ class VmdkDamageTest {
         Tools.shell("cd \"$1\"; dd if=/dev/zero of=model bs=64k count=2 seek=1 conv=notrunc status=none\n"
                 + "qemu-img convert -f raw -O vmdk -o subformat=streamOptimized model image.vmdk", directory);
         byte[] intact = Files.readAllBytes(directory.resolve("image.vmdk"));
-        byte[] right = Vmdks.content(directory.resolve("image.vmdk"));
+        byte[] right = Arrays.copyOf(Vmdks.content(directory.resolve("image.vmdk")), READ);
         int[] same = {0};
-        assertTimeoutPreemptively(Duration.ofSeconds(60), () -> {
-            for (int at = 0; at < intact.length; at += at < 512 ? 1 : at % 65536 < 40 ? 1 : 499) {
+        assertTimeoutPreemptively(Duration.ofSeconds(240), () -> {
+            for (int at = 0; at < intact.length; at += at < 80 ? 1 : 499) {
                 byte[] damaged = intact.clone();
                 damaged[at] ^= (byte) (1 << at % 8);
                 try (DiskImage disk = new Pair(directory.resolve("image.vmdk"), damaged, null).open()) {
@@ -171,23 +179,23 @@ class VmdkDamageTest {
                 }
             }
         });
-        assertTrue(same[0] > 50);
+        assertTrue(same[0] > 20);
     }
 
     @Test
     void truncatedFilesAreRightOrRefused() throws IOException {
         byte[] intact = Files.readAllBytes(SmallGrains.make(directory.resolve("image.vmdk"), 0, false));
-        assertTimeoutPreemptively(Duration.ofSeconds(60), () -> {
-            for (int length = 0; length < intact.length; length += length < 600 ? 1 : 509) {
+        assertTimeoutPreemptively(Duration.ofSeconds(240), () -> {
+            for (int length = 0; length < intact.length; length += length < 80 ? 1 : 509) {
                 assertRightOrRefused(Arrays.copyOf(intact, length), null, ReclaimMode.COMPACT, "length " + length);
             }
         });
         byte[] descriptor = Files.readAllBytes(EsxImages.make(directory, "cowd"));
         byte[] file = Files.readAllBytes(directory.resolve("image-delta.vmdk"));
-        for (int length = 0; length < descriptor.length; length++) {
+        for (int length = 0; length < descriptor.length; length += 3) {
             assertRightOrRefused(Arrays.copyOf(descriptor, length), file, ReclaimMode.PUNCH, "descriptor of " + length);
         }
-        for (int length = 0; length < file.length; length += length < 4200 ? 61 : 1 << 20) {
+        for (int length = 0; length < file.length; length += length < 4200 ? 173 : 1 << 20) {
             assertRightOrRefused(descriptor, Arrays.copyOf(file, length), ReclaimMode.PUNCH, "length " + length);
         }
     }
