@@ -36,7 +36,19 @@ public final class Main {
             out.println("lacuna " + Reclaimer.VERSION);
             return 0;
         }
+        Thread loading = new Thread(Main::loadAhead, "loading");
+        loading.setDaemon(true);
+        loading.start();
         return new Commands(out, err, terminal, tables).run(arguments);
+    }
+
+    /** While the arguments are parsed. What fails here fails again where it is needed, and is told there. */
+    private static void loadAhead() {
+        try {
+            Reclaimer.prepare();
+        } catch (LinkageError | RuntimeException toldLater) {
+            // See above.
+        }
     }
 
     private static PrintStream stream(FileDescriptor descriptor) {

@@ -60,6 +60,12 @@ public final class DiskImages {
                 .toList();
     }
 
+    /** Loads the formats and the native calls, which takes a while, so that a program can have it done beside other work. */
+    public static void prepare() {
+        formats();
+        LinuxHost.load();
+    }
+
     /**
      * Opens an image. Nothing is written, whatever it is opened for.
      *

@@ -65,6 +65,10 @@ final class LinuxHost {
     private LinuxHost() {
     }
 
+    /** Does nothing, but has the class loaded and bound to the C library. */
+    static void load() {
+    }
+
     static native int open(byte[] path, int flags, int mode);
 
     static native int close(int descriptor);

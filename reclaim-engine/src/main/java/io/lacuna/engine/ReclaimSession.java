@@ -27,13 +27,14 @@ public final class ReclaimSession implements Closeable {
     private final OpenedImage opened;
     private final DiskImage image;
     private final RunMarker marker;
-    private final long startNanos = System.nanoTime();
+    private final long startNanos;
     private final long hostBytesBefore;
     private final List<String> remarks = new ArrayList<>();
     /** The image as it was before anything of it was read, or as the last apply left it. */
     private FileIdentity known;
 
-    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened) throws IOException {
+    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
+        this.startNanos = startNanos;
         this.path = path;
         this.options = options;
         this.opened = opened;
@@ -46,9 +47,10 @@ public final class ReclaimSession implements Closeable {
     }
 
     static ReclaimSession open(Path path, ReclaimOptions options) throws IOException {
+        long startNanos = System.nanoTime();
         OpenedImage opened = DiskImages.open(path, openOptions(options));
         try {
-            return new ReclaimSession(path, options, opened);
+            return new ReclaimSession(path, options, opened, startNanos);
         } catch (IOException | RuntimeException e) {
             opened.close();
             throw e;
