@@ -1,6 +1,7 @@
 package io.lacuna.cli;
 
 import io.lacuna.diskimage.DiskImages;
+import io.lacuna.engine.ReclaimOptions;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Function;
@@ -66,6 +67,10 @@ final class Converter<T> implements ITypeConverter<T> {
             long bytes = Sizes.parse(text);
             if (bytes % SECTOR != 0) {
                 throw new IllegalArgumentException("'" + text + "' is not a multiple of " + SECTOR);
+            }
+            if (bytes > ReclaimOptions.MAX_GRANULARITY) {
+                throw new IllegalArgumentException("'" + text + "' is more than the "
+                        + Sizes.show(ReclaimOptions.MAX_GRANULARITY) + " that a hole can be asked to measure");
             }
             return bytes;
         });

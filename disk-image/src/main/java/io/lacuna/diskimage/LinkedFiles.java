@@ -34,7 +34,7 @@ final class LinkedFiles implements ImageLinks {
     private final Said said;
 
     /** What is to be said of the files that were opened, all along the chain. */
-    private record Said(List<String> remarks, List<NativeFile> dataFiles) {
+    private record Said(List<String> remarks, List<NativeFile> files) {
     }
 
     private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said) {
@@ -59,8 +59,13 @@ final class LinkedFiles implements ImageLinks {
 
     /** @return what a reader of the report should know about the files that were opened, each a sentence */
     List<String> remarks() {
-        return Stream.concat(said.remarks().stream(), said.dataFiles().stream().flatMap(data -> data.remarks().stream()))
+        return Stream.concat(said.remarks().stream(), said.files().stream().flatMap(opened -> opened.remarks().stream()))
                 .toList();
+    }
+
+    /** @return the files that were opened, all along the chain */
+    List<NativeFile> files() {
+        return said.files();
     }
 
     @Override
@@ -77,6 +82,7 @@ final class LinkedFiles implements ImageLinks {
         boolean free = false;
         try {
             said.remarks().addAll(HostGuard.ofBackingFile(backing, access));
+            said.files().add(backing);
             free = true;
         } finally {
             if (!free) {
@@ -95,7 +101,7 @@ final class LinkedFiles implements ImageLinks {
         boolean usable = false;
         try {
             said.remarks().addAll(HostGuard.ofDataFile(data, options.access()));
-            said.dataFiles().add(data);
+            said.files().add(data);
             usable = true;
             return data;
         } finally {

@@ -93,6 +93,13 @@ final class NativeFile implements HostFile {
         return size.get();
     }
 
+    /** Looks again how long the file is: it may have changed between its opening and its locking. */
+    void measureAgain() throws IOException {
+        if (!isBlockDevice()) {
+            size.set(whileOpen(() -> Descriptor.status(path, number())).size());
+        }
+    }
+
     @Override
     public FileIdentity identity() throws IOException {
         FileStatus now = whileOpen(() -> Descriptor.status(path, number()));

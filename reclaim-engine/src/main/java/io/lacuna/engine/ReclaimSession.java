@@ -30,8 +30,8 @@ public final class ReclaimSession implements Closeable {
     private final long startNanos;
     private final long hostBytesBefore;
     private final List<String> remarks = new ArrayList<>();
-    /** The image as it was before anything of it was read, or as the last apply left it. */
-    private FileIdentity known;
+    /** The image's files as they were before anything of them was read, or as the last apply left them; its own first. */
+    private List<FileIdentity> known;
 
     private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
         this.startNanos = startNanos;
@@ -40,8 +40,8 @@ public final class ReclaimSession implements Closeable {
         this.opened = opened;
         this.image = opened.image();
         this.hostBytesBefore = image.hostBytes();
-        this.known = opened.identity();
-        this.marker = known.blockDevice() ? null : RunMarker.of(path.toRealPath(), known);
+        this.known = opened.identitiesWhenOpened();
+        this.marker = known.get(0).blockDevice() ? null : RunMarker.of(path.toRealPath(), known.get(0));
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
     }
@@ -102,14 +102,22 @@ public final class ReclaimSession implements Closeable {
         DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
                 options.minExtent(), repair);
         if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {
-            return image.plan(request);
+            return planned(request);
         }
         try {
-            return image.plan(request);
+            return planned(request);
         } catch (DiskFormatException e) {
             remarks.add("a reclaim would be refused: " + e.reason());
             return Untouched.all(free);
         }
+    }
+
+    private Deallocation planned(DeallocationRequest request) throws IOException {
+        Deallocation deallocation = image.plan(request);
+        if (marker != null && deallocation.changesTables()) {
+            marker.requirePlace();
+        }
+        return deallocation;
     }
 
     /** @return what the plan would do, as the report of a dry run */
@@ -139,7 +147,7 @@ public final class ReclaimSession implements Closeable {
                 marker.raise();
             }
             carryOut(image, current.deallocation(), progress);
-            known = opened.file().identity();
+            known = opened.identities();
         }
         if (marker != null && mayRepair()) {
             marker.remove();
@@ -164,16 +172,24 @@ public final class ReclaimSession implements Closeable {
 
     /** The locks bind only those who ask for them; this notices a writer that did not. */
     private void requireUnchanged(ReclaimPlan plan) throws IOException {
-        FileIdentity now = opened.file().identity();
-        if (!now.blockDevice() && !now.provesUnchangedSince(plan.identity())) {
+        if (!isUnchangedSince(plan, true)) {
             throw new UnsafeException("something wrote to the image while it was being read: find and stop it, then try again");
         }
     }
 
+    /** @param devices whether to take for granted that a block device is unchanged, for nothing could show that it is not */
+    private boolean isUnchangedSince(ReclaimPlan plan, boolean devices) throws IOException {
+        List<FileIdentity> now = opened.identities();
+        boolean unchanged = now.size() == plan.identities().size();
+        for (int i = 0; unchanged && i < now.size(); i++) {
+            unchanged = devices && now.get(i).blockDevice() || now.get(i).provesUnchangedSince(plan.identities().get(i));
+        }
+        return unchanged;
+    }
+
     private ReclaimPlan replan(ReclaimPlan foreign) throws IOException {
-        FileIdentity now = opened.file().identity();
-        if (!now.provesUnchangedSince(foreign.identity())) {
-            throw new UnsafeException(now.blockDevice()
+        if (!isUnchangedSince(foreign, false)) {
+            throw new UnsafeException(opened.file().isBlockDevice()
                     ? "a plan for a block device holds only in the session that made it: plan again"
                     : "the image is not what it was when the plan was made (device, inode, size, mtime or ctime differ): "
                     + "plan again");

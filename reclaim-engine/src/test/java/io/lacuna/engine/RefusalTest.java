@@ -122,6 +122,37 @@ class RefusalTest {
     }
 
     @Test
+    void aDataFileThatChangesUnderThePlanStopsTheRun() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Path data = directory.resolve("vm.data");
+        Tools.shell("qemu-img create -q -f qcow2 -o data_file=\"$3\" \"$2\" $(stat -c %s \"$1\"); "
+                + "qemu-img convert -n -f raw -O qcow2 \"$1\" \"$2\"", ext.file(), image, data);
+        try (ReclaimSession session = Reclaimer.open(image, ReclaimOptions.builder().build())) {
+            ReclaimPlan plan = session.plan();
+            assertTrue(plan.plannedBytes() > 0);
+            Tools.shell("sleep 0.05; dd if=\"$1\" of=\"$1\" bs=4096 count=1 conv=notrunc status=none", data);
+            String before = Tools.ok("stat", "-c", "%y %b", data.toString());
+            UnsafeException refusal = assertThrows(UnsafeException.class, () -> session.apply(plan, Progress.NONE));
+            assertTrue(refusal.getMessage().contains("something wrote"), refusal.getMessage());
+            assertEquals(before, Tools.ok("stat", "-c", "%y %b", data.toString()));
+        }
+        assertEquals(ImageReport.Verdict.RECLAIMED, run(image).verdict());
+    }
+
+    @Test
+    void aFileInTheMarkersPlaceIsNotOurs() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
+        Path notes = Files.write(directory.resolve("vm.qcow2.lacuna-run"), new byte[] {'n', (byte) 0xFF});
+        String before = Tools.ok("sha256sum", image.toString());
+        assertRefused(image, notes.toString());
+        assertEquals(2, Files.size(notes));
+        assertEquals(before, Tools.ok("sha256sum", image.toString()));
+    }
+
+    @Test
     void blockDeviceIsTrimmedAndItsPlanIsNeverKept() throws IOException {
         Tools.requireLoopDevices();
         GuestVolume volume = copyOf("vm.raw");
