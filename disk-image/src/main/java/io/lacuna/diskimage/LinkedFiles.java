@@ -27,6 +27,9 @@ final class LinkedFiles implements ImageLinks {
     /** Ours; QEMU itself gives up at about 200. */
     private static final int LONGEST_CHAIN = 64;
 
+    /** Ours, in bytes: what is shorter is no disk of a guest, so no guest wrote the names in it. */
+    private static final int SMALLEST_DISK = 64 << 10;
+
     private final NativeFile file;
     private final Options options;
     private final List<Path> trees;
@@ -97,6 +100,11 @@ final class LinkedFiles implements ImageLinks {
     @Override
     public HostFile openDataFile(String name) throws IOException {
         Path path = resolve("data file", name);
+        if (options.format() == null && options.access() != Access.INSPECT && file.size() >= SMALLEST_DISK) {
+            throw new UnsafeException("the image names the file " + quoted(name) + ", which a run would write to, and that this "
+                    + "is no raw disk is known only from a signature that its guest could have written; if it is none, say so "
+                    + "with --format");
+        }
         NativeFile data = open(path, name, options.access());
         boolean usable = false;
         try {

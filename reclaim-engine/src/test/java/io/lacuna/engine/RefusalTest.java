@@ -186,7 +186,8 @@ class RefusalTest {
         Path data = directory.resolve("vm.data");
         Tools.shell("qemu-img create -q -f qcow2 -o data_file=\"$3\" \"$2\" $(stat -c %s \"$1\"); "
                 + "qemu-img convert -n -f raw -O qcow2 \"$1\" \"$2\"", ext.file(), image, data);
-        try (ReclaimSession session = Reclaimer.open(image, ReclaimOptions.builder().build())) {
+        ReclaimOptions options = ReclaimOptions.builder().format("qcow2").build();
+        try (ReclaimSession session = Reclaimer.open(image, options)) {
             ReclaimPlan plan = session.plan();
             assertTrue(plan.plannedBytes() > 0);
             Tools.shell("sleep 0.05; dd if=\"$1\" of=\"$1\" bs=4096 count=1 conv=notrunc status=none", data);
@@ -195,7 +196,22 @@ class RefusalTest {
             assertTrue(refusal.getMessage().contains("something wrote"), refusal.getMessage());
             assertEquals(before, Tools.ok("stat", "-c", "%y %b", data.toString()));
         }
-        assertEquals(ImageReport.Verdict.RECLAIMED, run(image).verdict());
+        assertEquals(ImageReport.Verdict.RECLAIMED, ReclaimRun.run(image, options).verdict());
+    }
+
+    /** The guest of a raw disk makes a neighbour's disk its data file, and a fresh file system say that all of it is free. */
+    @Test
+    void theHeaderThatAGuestWroteLeadsToNoNeighboursDisk() throws IOException {
+        Tools.require("qemu-img", "mke2fs");
+        Path guest = directory.resolve("guest.raw");
+        Path neighbour = copyOf("neighbour.raw").file();
+        Tools.shell("cd \"$1\"; size=$(stat -c %s neighbour.raw); truncate -s $size fresh.raw; mke2fs -q -F -t ext4 fresh.raw\n"
+                + "cp --sparse=always neighbour.raw keep; qemu-img create -q -f qcow2 -o data_file=neighbour.raw -b fresh.raw -F raw "
+                + "evil $size; cp --sparse=always keep neighbour.raw; truncate -s $size guest.raw\n"
+                + "dd if=evil of=guest.raw conv=notrunc status=none; rm evil keep", directory);
+        String before = Tools.ok("sha256sum", neighbour.toString());
+        assertRefused(guest, "--format");
+        assertEquals(before, Tools.ok("sha256sum", neighbour.toString()));
     }
 
     @Test
