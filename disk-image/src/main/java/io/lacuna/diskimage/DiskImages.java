@@ -3,6 +3,7 @@ package io.lacuna.diskimage;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
+import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.raw.RawFormat;
@@ -88,10 +89,11 @@ public final class DiskImages {
         boolean opened = false;
         try {
             List<String> remarks = HostGuard.ofImage(file, options.access());
+            FileIdentity identity = file.identity();
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
             LinkedFiles links = LinkedFiles.of(file, options);
-            OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks,
-                    links);
+            OpenedImage image = new OpenedImage(format.open(file, links), file, identity, options.format() == null,
+                    remarks, links);
             opened = true;
             return image;
         } finally {

@@ -14,13 +14,16 @@ public final class OpenedImage implements Closeable {
 
     private final DiskImage image;
     private final NativeFile file;
+    private final FileIdentity identity;
     private final boolean formatProbed;
     private final List<String> remarks;
     private final LinkedFiles links;
 
-    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks, LinkedFiles links) {
+    OpenedImage(DiskImage image, NativeFile file, FileIdentity identity, boolean formatProbed, List<String> remarks,
+            LinkedFiles links) {
         this.image = image;
         this.file = file;
+        this.identity = identity;
         this.formatProbed = formatProbed;
         this.remarks = List.copyOf(remarks);
         this.links = links;
@@ -36,8 +39,16 @@ public final class OpenedImage implements Closeable {
         return file;
     }
 
-    /** @return what identifies the state of each file that the disk is read from, at this moment; the image's own first */
-    public List<FileIdentity> identities() throws IOException {
+    /**
+     * @return what the image's own file, then its data files and parents were after the locks were taken and before their first
+     *     byte was read
+     */
+    public List<FileIdentity> identities() {
+        return Stream.concat(Stream.of(identity), links.identities().stream()).toList();
+    }
+
+    /** @return what the same files are at this moment */
+    public List<FileIdentity> identitiesNow() throws IOException {
         List<FileIdentity> identities = new ArrayList<>(List.of(file.identity()));
         for (NativeFile linked : links.files()) {
             identities.add(linked.identity());

@@ -30,6 +30,8 @@ public final class ReclaimSession implements Closeable {
     private final long startNanos;
     private final long hostBytesBefore;
     private final List<String> remarks = new ArrayList<>();
+    /** The image as it was before anything of it was read, or as the last apply left it. */
+    private List<FileIdentity> known;
 
     private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
         this.startNanos = startNanos;
@@ -38,8 +40,8 @@ public final class ReclaimSession implements Closeable {
         this.opened = opened;
         this.image = opened.image();
         this.hostBytesBefore = image.hostBytes();
-        FileIdentity identity = opened.file().identity();
-        this.marker = identity.blockDevice() ? null : RunMarker.of(path.toRealPath(), identity);
+        this.known = opened.identities();
+        this.marker = known.get(0).blockDevice() ? null : RunMarker.of(path.toRealPath(), known.get(0));
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
     }
@@ -75,7 +77,6 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        List<FileIdentity> identities = opened.identities();
         Survey.Result survey = Survey.of(image.guest(), options.includes());
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
@@ -88,33 +89,27 @@ public final class ReclaimSession implements Closeable {
         }
         boolean allRefused = survey.volumes().stream().allMatch(volume -> volume.refusal() != null);
         Deallocation deallocation = allRefused ? Untouched.all(free) : deallocation(free);
-        return new ReclaimPlan(image, identities, survey.volumes(), deallocation);
+        return new ReclaimPlan(image, known, survey.volumes(), deallocation);
     }
 
     private Deallocation deallocation(ExtentSet free) throws IOException {
-        boolean repair = marker != null && marker.stands() && repairs();
-        if (repair) {
-            remarks.add("an earlier run on this image was cut; this one finishes it and takes back what leaked");
+        boolean cut = marker != null && marker.stands();
+        boolean repair = cut && mayRepair();
+        if (cut) {
+            remarks.add("an earlier run on this image was cut; " + (repair ? "this one finishes it and takes back what leaked"
+                    : "a run in the mode 'deallocate' finishes it and takes back what leaked"));
         }
         DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
                 options.minExtent(), repair);
         if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {
-            return planned(request);
+            return image.plan(request);
         }
         try {
-            return planned(request);
+            return image.plan(request);
         } catch (DiskFormatException e) {
             remarks.add("a reclaim would be refused: " + e.reason());
             return Untouched.all(free);
         }
-    }
-
-    private Deallocation planned(DeallocationRequest request) throws IOException {
-        Deallocation deallocation = image.plan(request);
-        if (marker != null && deallocation.changesTables()) {
-            marker.requirePlace();
-        }
-        return deallocation;
     }
 
     /** @return what the plan would do, as the report of a dry run */
@@ -143,17 +138,28 @@ public final class ReclaimSession implements Closeable {
             if (marked) {
                 marker.raise();
             }
-            image.apply(current.deallocation(), progress);
+            carryOut(image, current.deallocation(), progress);
+            known = opened.identitiesNow();
         }
-        if (marker != null && repairs()) {
+        if (marker != null && mayRepair()) {
             marker.remove();
         }
         return report(current, image.hostBytes());
     }
 
-    /** Punching changes no table, so it takes nothing back of what a cut run leaked: that stays for a run that does. */
-    private boolean repairs() {
+    /** A run that changes no table cannot take back what leaked, so the sign of the leak stays. */
+    private boolean mayRepair() {
         return options.mode() == ReclaimMode.DEALLOCATE;
+    }
+
+    /** @throws IOException also for what is wrong with the image: at this point it is too late to refuse it as unchanged */
+    static void carryOut(DiskImage image, Deallocation deallocation, Progress progress) throws IOException {
+        try {
+            image.apply(deallocation, progress);
+        } catch (DiskFormatException e) {
+            throw new IOException("stopped after the first change: " + e.getMessage() + ". The image is valid and its live bytes "
+                    + "are the same; check what else uses it, then run again", e);
+        }
     }
 
     /** The locks bind only those who ask for them; this notices a writer that did not. */
@@ -165,7 +171,7 @@ public final class ReclaimSession implements Closeable {
 
     /** @param devices whether to take for granted that a block device is unchanged, for nothing could show that it is not */
     private boolean isUnchangedSince(ReclaimPlan plan, boolean devices) throws IOException {
-        List<FileIdentity> now = opened.identities();
+        List<FileIdentity> now = opened.identitiesNow();
         boolean unchanged = now.size() == plan.identities().size();
         for (int i = 0; unchanged && i < now.size(); i++) {
             unchanged = devices && now.get(i).blockDevice() || now.get(i).provesUnchangedSince(plan.identities().get(i));

@@ -49,7 +49,8 @@ public final class Reclaimer {
             boolean named = image.toString().equals(e.path()) || e.path() == null;
             return ImageReport.ended(image, ImageReport.Verdict.REFUSED, named ? e.reason() : e.getMessage(),
                     millisSince(start));
-        } catch (IOException | RuntimeException | LinkageError | OutOfMemoryError e) {
+        } catch (IOException | RuntimeException | Error e) {
+            // Even a library that cannot be loaded must not stop the other images of a batch.
             Log.LOG.debug("failed {}", image, e);
             return ImageReport.ended(image, ImageReport.Verdict.FAILED, describe(e), millisSince(start));
         }

@@ -6,10 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
-import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
-import io.lacuna.diskimage.DiskImages;
-import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
@@ -17,7 +14,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -56,7 +52,7 @@ class RefusalTest {
         return ReclaimRun.run(image, ReclaimOptions.builder().build());
     }
 
-    private static void assertRefused(Path image, String reason) {
+    static void assertRefused(Path image, String reason) {
         Tools.shell("sync \"$1\"", image);
         String state = Tools.shell("stat -c '%b %s %y %z' \"$1\"; sha256sum < \"$1\"", image);
         for (ReclaimOptions.Purpose purpose : List.of(ReclaimOptions.Purpose.DRY_RUN, ReclaimOptions.Purpose.RECLAIM)) {
@@ -81,37 +77,6 @@ class RefusalTest {
     }
 
     @Test
-    void suspendedGuestInSwapPutsEveryVolumeInDoubt() throws IOException {
-        GuestVolume swap = foreign("swap", 4 * MIB, "mkswap \"$1\" > /dev/null; "
-                + "printf S1SUSPEND | dd of=\"$1\" bs=1 seek=4086 conv=notrunc status=none");
-        assertRefused(GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap).file(), "hibernated");
-    }
-
-    @Test
-    void raidOfTheWholeDiskPutsItsPartitionsInDoubt() throws IOException {
-        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "mbr", 512, copyOf("a")).file();
-        // Intel's metadata starts one sector before the last one of the disk.
-        Tools.shell("size=$(stat -c %s \"$1\"); printf 'Intel Raid ISM Cfg Sig. 1.3.00' "
-                + "| dd of=\"$1\" bs=512 seek=$((size / 512 - 2)) conv=notrunc status=none", disk);
-        assertRefused(disk, "RAID");
-    }
-
-    @Test
-    void raidWhoseMetadataLiesInsideTheLastPartition() throws IOException {
-        Tools.require("sfdisk");
-        GuestVolume volume = copyOf("a");
-        Path disk = directory.resolve("disk.raw");
-        long sectors = volume.file().toFile().length() / 512;
-        Tools.shell("truncate -s $((($2 + 63) * 512)) \"$1\"", disk, sectors);
-        Tools.okWithInput("label: dos\nstart=63, size=" + sectors + ", type=83\n", "sfdisk", "-q", disk.toString());
-        // MD 1.0 stands at the last 4 KiB boundary that is 8 KiB from the end: of the disk here, which is no such boundary of the partition.
-        Tools.shell("dd if=\"$2\" of=\"$1\" bs=512 seek=63 conv=notrunc,sparse status=none; size=$(stat -c %s \"$1\")\n"
-                + "printf '\\374\\116\\053\\251\\001\\000\\000\\000' | dd of=\"$1\" bs=512 seek=$(((size / 512 - 16) / 8 * 8)) "
-                + "conv=notrunc status=none", disk, volume.file());
-        assertRefused(disk, "belonging to no partition");
-    }
-
-    @Test
     void volumeInDoubtIsSkippedAndTheOtherOneReclaimed() throws IOException {
         GuestVolume dirty = copyOf("dirty");
         Tools.ok("debugfs", "-w", "-R", "set_super_value state 0", dirty.file().toString());
@@ -123,29 +88,6 @@ class RefusalTest {
         assertEquals(List.of(false, true), report.volumes().stream().map(VolumeReport::skipped).toList());
         ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0));
         assertEquals(List.of(), disk.differences(image, free, free.inwardTo(4096)));
-    }
-
-    @Test
-    void swapAndGapsGoOnlyWhenAskedFor() throws IOException {
-        GuestVolume swap = foreign("swap", 4 * MIB + 512 * 1024, "mkswap -L keepme \"$1\" > /dev/null");
-        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap, copyOf("b"));
-        long gap = disk.offsets().get(1) + swap.file().toFile().length();
-        Tools.shell("dd if=/dev/urandom of=\"$1\" bs=4096 seek=$2 count=$3 conv=notrunc status=none", disk.file(), gap / 4096,
-                (disk.offsets().get(2) - gap) / 4096);
-        ExtentSet rest = ExtentSet.builder().add(disk.offsets().get(1) + 4096, swap.file().toFile().length() - 4096).build()
-                .union(ExtentSet.ofRange(gap, disk.offsets().get(2) - gap));
-        ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0))
-                .union(disk.volumes().get(2).free().shift(disk.offsets().get(2)));
-        for (boolean asked : new boolean[] {false, true}) {
-            Path image = directory.resolve("image.raw");
-            Tools.shell("cp --sparse=always \"$1\" \"$2\"", disk.file(), image);
-            Set<ReclaimOptions.Include> includes = asked ? Set.of(ReclaimOptions.Include.values()) : Set.of();
-            ImageReport report = ReclaimRun.run(image, ReclaimOptions.builder().includes(includes).build());
-            assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
-            ExtentSet allowed = asked ? free.union(rest) : free;
-            assertEquals(List.of(), disk.differences(image, allowed, allowed.inwardTo(4096)), report.toString());
-            assertTrue(Tools.ok("sfdisk", "-d", image.toString()).contains("start=        2048"));
-        }
     }
 
     @Test
@@ -212,37 +154,6 @@ class RefusalTest {
         String before = Tools.ok("sha256sum", neighbour.toString());
         assertRefused(guest, "--format");
         assertEquals(before, Tools.ok("sha256sum", neighbour.toString()));
-    }
-
-    @Test
-    void aRunThatOnlyPunchesLeavesTheMarkerOfACutRun() throws IOException {
-        Tools.require("qemu-img");
-        Path image = directory.resolve("vm.qcow2");
-        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
-        RunMarker marker;
-        try (OpenedImage opened = DiskImages.open(image, new DiskImages.Options(DiskImages.Access.INSPECT, null, List.of()))) {
-            marker = RunMarker.of(image.toRealPath(), opened.file().identity());
-        }
-        marker.raise();
-        ImageReport punched = ReclaimRun.run(image, ReclaimOptions.builder().mode(ReclaimMode.PUNCH).build());
-        assertEquals(ImageReport.Verdict.RECLAIMED, punched.verdict());
-        assertTrue(punched.remarks().stream().noneMatch(remark -> remark.contains("takes back")), punched.remarks().toString());
-        assertTrue(marker.stands(), "what the cut run leaked is not taken back yet");
-        ImageReport finished = run(image);
-        assertTrue(finished.remarks().stream().anyMatch(remark -> remark.contains("takes back")), finished.remarks().toString());
-        assertTrue(Files.notExists(marker.path()));
-    }
-
-    @Test
-    void aFileInTheMarkersPlaceIsNotOurs() throws IOException {
-        Tools.require("qemu-img");
-        Path image = directory.resolve("vm.qcow2");
-        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
-        Path notes = Files.write(directory.resolve("vm.qcow2.lacuna-run"), new byte[] {'n', (byte) 0xFF});
-        String before = Tools.ok("sha256sum", image.toString());
-        assertRefused(image, notes.toString());
-        assertEquals(2, Files.size(notes));
-        assertEquals(before, Tools.ok("sha256sum", image.toString()));
     }
 
     @Test
