@@ -165,6 +165,12 @@ class CommandTest {
     }
 
     @Test
+    void progressBarIsDrawnOnATerminalAndTakenAwayAgain() {
+        assertEquals(0, lacuna(true, false, "reclaim", image("vm.raw")));
+        assertTrue(err.contains("vm.raw [") && err.contains(" %") && err.endsWith(" \r"), err);
+    }
+
+    @Test
     void imageMayBeCalledLikeAnArgumentFile() throws IOException {
         Path list = directory.resolve("list");
         Files.writeString(list, "--version");

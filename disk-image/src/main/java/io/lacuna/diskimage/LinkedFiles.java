@@ -2,7 +2,6 @@ package io.lacuna.diskimage;
 
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
-import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.UnsafeException;
@@ -38,12 +37,7 @@ final class LinkedFiles implements ImageLinks {
     private final Said said;
 
     /** What is to be said of the files that were opened, all along the chain. */
-    private record Said(List<String> remarks, List<NativeFile> files, List<FileIdentity> identities) {
-
-        void add(NativeFile locked) throws IOException {
-            files.add(locked);
-            identities.add(locked.identity());
-        }
+    private record Said(List<String> remarks, List<NativeFile> files) {
     }
 
     private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said) {
@@ -63,7 +57,7 @@ final class LinkedFiles implements ImageLinks {
             trees.add(allowed.toRealPath());
         }
         return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())),
-                new Said(new ArrayList<>(), new ArrayList<>(), new ArrayList<>()));
+                new Said(new ArrayList<>(), new ArrayList<>()));
     }
 
     /** @return what a reader of the report should know about the files that were opened, each a sentence */
@@ -75,11 +69,6 @@ final class LinkedFiles implements ImageLinks {
     /** @return the files that were opened, all along the chain */
     List<NativeFile> files() {
         return said.files();
-    }
-
-    /** @return what they were when they were locked, in the same order */
-    List<FileIdentity> identities() {
-        return said.identities();
     }
 
     @Override
@@ -96,7 +85,7 @@ final class LinkedFiles implements ImageLinks {
         boolean free = false;
         try {
             said.remarks().addAll(HostGuard.ofBackingFile(backing, access));
-            said.add(backing);
+            said.files().add(backing);
             free = true;
         } finally {
             if (!free) {
@@ -120,7 +109,7 @@ final class LinkedFiles implements ImageLinks {
         boolean usable = false;
         try {
             said.remarks().addAll(HostGuard.ofDataFile(data, options.access()));
-            said.add(data);
+            said.files().add(data);
             usable = true;
             return data;
         } finally {

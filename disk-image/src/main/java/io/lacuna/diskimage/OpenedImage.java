@@ -14,19 +14,22 @@ public final class OpenedImage implements Closeable {
 
     private final DiskImage image;
     private final NativeFile file;
-    private final FileIdentity identity;
+    private final List<FileIdentity> identitiesWhenOpened;
     private final boolean formatProbed;
     private final List<String> remarks;
     private final LinkedFiles links;
 
+    /** @param identity of the file, before its first byte was read */
     OpenedImage(DiskImage image, NativeFile file, FileIdentity identity, boolean formatProbed, List<String> remarks,
-            LinkedFiles links) {
+            LinkedFiles links) throws IOException {
         this.image = image;
         this.file = file;
-        this.identity = identity;
         this.formatProbed = formatProbed;
         this.remarks = List.copyOf(remarks);
         this.links = links;
+        List<FileIdentity> identities = identities();
+        identities.set(0, identity);
+        this.identitiesWhenOpened = List.copyOf(identities);
     }
 
     /** @return the virtual disk */
@@ -39,16 +42,13 @@ public final class OpenedImage implements Closeable {
         return file;
     }
 
-    /**
-     * @return what the image's own file, then its data files and parents were after the locks were taken and before their first
-     *     byte was read
-     */
-    public List<FileIdentity> identities() {
-        return Stream.concat(Stream.of(identity), links.identities().stream()).toList();
+    /** @return what identified each file that the disk is read from, the image's own first, when its lock had been taken */
+    public List<FileIdentity> identitiesWhenOpened() {
+        return identitiesWhenOpened;
     }
 
-    /** @return what the same files are at this moment */
-    public List<FileIdentity> identitiesNow() throws IOException {
+    /** @return what identifies each of these files at this moment */
+    public List<FileIdentity> identities() throws IOException {
         List<FileIdentity> identities = new ArrayList<>(List.of(file.identity()));
         for (NativeFile linked : links.files()) {
             identities.add(linked.identity());

@@ -30,7 +30,7 @@ public final class ReclaimSession implements Closeable {
     private final long startNanos;
     private final long hostBytesBefore;
     private final List<String> remarks = new ArrayList<>();
-    /** The image as it was before anything of it was read, or as the last apply left it. */
+    /** The image's files as they were before anything of them was read, or as the last apply left them; its own first. */
     private List<FileIdentity> known;
 
     private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
@@ -40,7 +40,7 @@ public final class ReclaimSession implements Closeable {
         this.opened = opened;
         this.image = opened.image();
         this.hostBytesBefore = image.hostBytes();
-        this.known = opened.identities();
+        this.known = opened.identitiesWhenOpened();
         this.marker = known.get(0).blockDevice() ? null : RunMarker.of(path.toRealPath(), known.get(0));
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
@@ -102,14 +102,22 @@ public final class ReclaimSession implements Closeable {
         DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
                 options.minExtent(), repair);
         if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {
-            return image.plan(request);
+            return planned(request);
         }
         try {
-            return image.plan(request);
+            return planned(request);
         } catch (DiskFormatException e) {
             remarks.add("a reclaim would be refused: " + e.reason());
             return Untouched.all(free);
         }
+    }
+
+    private Deallocation planned(DeallocationRequest request) throws IOException {
+        Deallocation deallocation = image.plan(request);
+        if (marker != null && deallocation.changesTables()) {
+            marker.requirePlace();
+        }
+        return deallocation;
     }
 
     /** @return what the plan would do, as the report of a dry run */
@@ -139,7 +147,7 @@ public final class ReclaimSession implements Closeable {
                 marker.raise();
             }
             carryOut(image, current.deallocation(), progress);
-            known = opened.identitiesNow();
+            known = opened.identities();
         }
         if (marker != null && mayRepair()) {
             marker.remove();
@@ -171,7 +179,7 @@ public final class ReclaimSession implements Closeable {
 
     /** @param devices whether to take for granted that a block device is unchanged, for nothing could show that it is not */
     private boolean isUnchangedSince(ReclaimPlan plan, boolean devices) throws IOException {
-        List<FileIdentity> now = opened.identitiesNow();
+        List<FileIdentity> now = opened.identities();
         boolean unchanged = now.size() == plan.identities().size();
         for (int i = 0; unchanged && i < now.size(); i++) {
             unchanged = devices && now.get(i).blockDevice() || now.get(i).provesUnchangedSince(plan.identities().get(i));

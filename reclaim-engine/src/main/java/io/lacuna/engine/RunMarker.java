@@ -56,20 +56,24 @@ final class RunMarker {
         return text.startsWith(MAGIC) || MAGIC.startsWith(text) ? Optional.of(text) : Optional.empty();
     }
 
+    /** @throws UnsafeException if something that is no marker has its place */
+    void requirePlace() throws IOException {
+        if (read().isEmpty() && Files.exists(marker, LinkOption.NOFOLLOW_LINKS)) {
+            throw new UnsafeException(marker + " is not one of Lacuna's own files, but has the name of the marker that must stand"
+                    + " there while the image is changed: move it away, then try again");
+        }
+    }
+
     /**
      * Puts the marker up, durably, before the first change. One that stands already stays, for its run is not made good yet.
      *
      * @throws UnsafeException if something that is no marker has its place
      */
     void raise() throws IOException {
-        Optional<String> found = read();
-        if (found.filter(content::equals).isPresent()) {
+        if (stands()) {
             return;
         }
-        if (found.isEmpty() && Files.exists(marker, LinkOption.NOFOLLOW_LINKS)) {
-            throw new UnsafeException(marker + " is not one of Lacuna's own files, but has the name of the marker that must stand"
-                    + " there while the image is changed: move it away, then try again");
-        }
+        requirePlace();
         try {
             Files.deleteIfExists(marker);
             write();

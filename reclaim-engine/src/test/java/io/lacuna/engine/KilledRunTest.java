@@ -1,7 +1,6 @@
 package io.lacuna.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
@@ -22,7 +21,6 @@ import org.junit.jupiter.api.io.TempDir;
 class KilledRunTest {
 
     private static final int KILLS = 25;
-    private static final int ENOUGH_CUTS = 3;
     private static final long MIB = 1 << 20;
 
     @TempDir
@@ -55,16 +53,15 @@ class KilledRunTest {
         Random random = new Random(20261123);
         int killed = 0;
         int cut = 0;
-        Path image = directory.resolve("image.qcow2");
-        Tools.shell("cp --sparse=always \"$1\" \"$2\"", pristine, image);
-        long whole = timeToApply(image);
-        // A slow machine may need more tries until a few of them fall between the first change of a table and the last.
-        for (int i = 0; i < KILLS || cut < ENOUGH_CUTS && i < 4 * KILLS; i++) {
+        for (int i = 0; i < KILLS; i++) {
+            Path image = directory.resolve("image.qcow2");
             Tools.shell("cp --sparse=always \"$1\" \"$2\"", pristine, image);
-            if (killWhileItApplies(image, (long) (random.nextDouble() * whole))) {
+            Path marker = image.resolveSibling("image.qcow2.lacuna-run");
+            // Two in three die while they change tables, the others at any moment behind their plan.
+            boolean aimed = i % 3 != 0;
+            if (killWhileItApplies(image, aimed ? marker : null, random.nextInt(aimed ? 8_000_000 : 25_000_000))) {
                 killed++;
             }
-            Path marker = image.resolveSibling("image.qcow2.lacuna-run");
             // A marker that is not whole yet stood before the first change.
             boolean marked = Files.exists(marker) && Files.readString(marker).matches("lacuna.run/1\n\\d+\n");
             cut += marked ? 1 : 0;
@@ -79,8 +76,8 @@ class KilledRunTest {
             Tools.ok("qemu-img", "check", image.toString());
             new ReclaimRun(disk, image, directory).proveContent(free, free.inwardTo(4096));
         }
-        System.out.println(killed + " runs were killed before their end, " + cut + " with their marker up");
-        assertNotEquals(0, cut, "no run was cut while it changed tables: the test proves nothing");
+        System.out.println(killed + " of " + KILLS + " runs were killed before their end, " + cut + " with their marker up");
+        assertTrue(cut >= KILLS / 5, "only " + cut + " runs were cut while they changed tables: the test proves little");
     }
 
     /** Status 3 is leaks only; 2 would be corruption. */
@@ -93,24 +90,17 @@ class KilledRunTest {
         Files.delete(raw);
     }
 
-    private static Process startVictim(Path image) throws IOException {
+    /** @param marker what to wait for before the time is counted; null for the plan alone */
+    private boolean killWhileItApplies(Path image, Path marker, int afterNanos) throws Exception {
         Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 "-XX:TieredStopAtLevel=1", Victim.class.getName(), image.toString())
                 .redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        assertEquals('p', process.getInputStream().read(), "the victim did not get to its plan");
-        return process;
-    }
-
-    private static long timeToApply(Path image) throws Exception {
-        Process process = startVictim(image);
-        long start = System.nanoTime();
-        assertEquals(0, process.waitFor());
-        return System.nanoTime() - start;
-    }
-
-    private static boolean killWhileItApplies(Path image, long afterNanos) throws Exception {
-        Process process = startVictim(image);
+        int planned = process.getInputStream().read();
+        assertEquals('p', planned, "the victim did not get to its plan");
+        while (marker != null && process.isAlive() && Files.notExists(marker)) {
+            Thread.onSpinWait();
+        }
         TimeUnit.NANOSECONDS.sleep(afterNanos);
         process.destroyForcibly();
         return process.waitFor() != 0;

@@ -157,6 +157,18 @@ class RefusalTest {
     }
 
     @Test
+    void aFileInTheMarkersPlaceIsNotOurs() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
+        Path notes = Files.write(directory.resolve("vm.qcow2.lacuna-run"), new byte[] {'n', (byte) 0xFF});
+        String before = Tools.ok("sha256sum", image.toString());
+        assertRefused(image, notes.toString());
+        assertEquals(2, Files.size(notes));
+        assertEquals(before, Tools.ok("sha256sum", image.toString()));
+    }
+
+    @Test
     void blockDeviceIsTrimmedAndItsPlanIsNeverKept() throws IOException {
         Tools.requireLoopDevices();
         GuestVolume volume = copyOf("vm.raw");
