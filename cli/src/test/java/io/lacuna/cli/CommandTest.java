@@ -210,6 +210,16 @@ class CommandTest {
     }
 
     @Test
+    void inspectShowsTheChain() {
+        Tools.require("qemu-img");
+        String base = image("base.raw");
+        String top = directory.resolve("top.qcow2").toString();
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", top);
+        assertEquals(0, lacuna("inspect", top));
+        assertTrue(out.contains("backing: " + base + " (raw"), out);
+    }
+
+    @Test
     void granularityAndMinimumExtentLeaveMore() throws IOException {
         String image = image("vm.raw");
         lacuna("reclaim", "--dry-run", "--json", image);
