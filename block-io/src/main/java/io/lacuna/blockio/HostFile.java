@@ -3,7 +3,10 @@ package io.lacuna.blockio;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A file or block device of the host that holds an image, or a part of one. Everything that Lacuna does to an image goes
@@ -42,6 +45,17 @@ public interface HostFile extends BlockSource, Closeable {
 
     /** Makes a regular file shorter. */
     void truncate(long size) throws IOException;
+
+    /**
+     * Sets the modification time of a regular file, for formats in which another file depends on it; nothing on a block device.
+     *
+     * @param nanos since 1970
+     */
+    default void setModified(long nanos) throws IOException {
+        if (!isBlockDevice()) {
+            Files.setLastModifiedTime(path(), FileTime.from(nanos, TimeUnit.NANOSECONDS));
+        }
+    }
 
     /** Makes all that was written, punched and truncated before durable. */
     void sync() throws IOException;

@@ -27,16 +27,23 @@ final class Commands {
     private final PrintStream out;
     private final PrintStream err;
     private final Terminal terminal;
+    private final boolean tables;
 
-    Commands(PrintStream out, PrintStream err, Terminal terminal) {
+    /**
+     * @param terminal where the progress bar goes
+     * @param tables whether a person sees {@code out}
+     */
+    Commands(PrintStream out, PrintStream err, Terminal terminal, boolean tables) {
         this.out = out;
         this.err = err;
         this.terminal = terminal;
+        this.tables = tables;
     }
 
     int run(String[] arguments) {
         CommandLine parser = new CommandLine(Syntax.command());
-        parser.setCaseInsensitiveEnumValuesAllowed(true);
+        // An image may be called "@disk"; picocli would read "disk" for more arguments.
+        parser.setExpandAtFiles(false);
         try {
             ParseResult result = parser.parseArgs(arguments);
             while (result.hasSubcommand() && !result.isUsageHelpRequested()) {
@@ -84,7 +91,7 @@ final class Commands {
             Path report = result.matchedOptionValue("--report", (Path) null);
             reportFile = report == null ? null : ReportFile.prepare(report);
             boolean json = result.hasMatchedOption("--json");
-            Rendering rendering = new Rendering(inspect, options.purpose() == Purpose.DRY_RUN, json, out, terminal);
+            Rendering rendering = new Rendering(inspect, options.purpose() == Purpose.DRY_RUN, json, tables, out);
             RunReport run = Batch.run(images, options, result.matchedOptionValue("--jobs", 1), listener(rendering));
             if (json) {
                 ReportJson.write(run, out);

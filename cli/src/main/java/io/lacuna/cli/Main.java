@@ -15,23 +15,40 @@ public final class Main {
     public static void main(String[] arguments) {
         PrintStream out = stream(FileDescriptor.out);
         PrintStream err = stream(FileDescriptor.err);
-        // The launcher can ask the shell whether this is a terminal; Java 17 cannot tell for one stream.
-        Terminal terminal = new Terminal(err, Boolean.getBoolean("lacuna.terminal"));
-        int status = run(arguments, out, err, terminal);
+        // The launcher can ask the shell which of them are terminals; Java 17 cannot tell for one stream.
+        Terminal terminal = new Terminal(err, Boolean.getBoolean("lacuna.terminal.err"));
+        int status = run(arguments, out, err, terminal, Boolean.getBoolean("lacuna.terminal.out"));
         out.flush();
         err.flush();
         // A full disk or a closed pipe under standard output: what was to be said did not arrive.
         System.exit(status == 0 && out.checkError() ? 1 : status);
     }
 
-    /** Runs one command. @return the exit status */
-    static int run(String[] arguments, PrintStream out, PrintStream err, Terminal terminal) {
+    /**
+     * Runs one command.
+     *
+     * @param tables whether {@code out} is a terminal
+     * @return the exit status
+     */
+    static int run(String[] arguments, PrintStream out, PrintStream err, Terminal terminal, boolean tables) {
         // Answered before the argument parser is even loaded: scripts ask for it often.
         if (arguments.length == 1 && (arguments[0].equals("--version") || arguments[0].equals("-V"))) {
             out.println("lacuna " + Reclaimer.VERSION);
             return 0;
         }
-        return new Commands(out, err, terminal).run(arguments);
+        Thread loading = new Thread(Main::loadAhead, "loading");
+        loading.setDaemon(true);
+        loading.start();
+        return new Commands(out, err, terminal, tables).run(arguments);
+    }
+
+    /** While the arguments are parsed. What fails here fails again where it is needed, and is told there. */
+    private static void loadAhead() {
+        try {
+            Reclaimer.prepare();
+        } catch (LinkageError | RuntimeException toldLater) {
+            // See above.
+        }
     }
 
     private static PrintStream stream(FileDescriptor descriptor) {

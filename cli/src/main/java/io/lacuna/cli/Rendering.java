@@ -13,15 +13,16 @@ final class Rendering {
     private final boolean inspect;
     private final boolean dryRun;
     private final boolean json;
+    private final boolean tables;
     private final PrintStream out;
-    private final Terminal terminal;
 
-    Rendering(boolean inspect, boolean dryRun, boolean json, PrintStream out, Terminal terminal) {
+    /** @param tables whether a person sees {@code out}, so that a reclaim is shown as a table, too */
+    Rendering(boolean inspect, boolean dryRun, boolean json, boolean tables, PrintStream out) {
         this.inspect = inspect;
         this.dryRun = dryRun;
         this.json = json;
+        this.tables = tables;
         this.out = out;
-        this.terminal = terminal;
     }
 
     /** Shows one image as soon as it is done; nothing if a JSON document will come at the end. */
@@ -30,7 +31,7 @@ final class Rendering {
             return;
         }
         StringBuilder text = new StringBuilder();
-        if (inspect || terminal.isInteractive()) {
+        if (inspect || tables) {
             appendTable(report, text);
         } else {
             appendLines(report, text);

@@ -6,12 +6,9 @@ import io.lacuna.engine.ReclaimOptions.Include;
 import io.lacuna.engine.Reclaimer;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
-import picocli.CommandLine.TypeConversionException;
 
 /**
  * Commands, options and their help. Written out rather than annotated, for reading annotations would cost every start some
@@ -71,17 +68,17 @@ final class Syntax {
         spec.addOption(value("MODE", ReclaimMode.class, "deallocate (default): unmap blocks that are wholly free, and release "
                 + "the free parts of the others. punch: release only, and change no table of the format. compact: deallocate, then "
                 + "move blocks from the end into the gaps, so that the file becomes shorter.", "--mode")
-                .converters(word(ReclaimMode.class)).build());
+                .converters(Converter.word(ReclaimMode.class)).build());
         spec.addOption(value("SIZE", long.class, "Release only whole multiples of SIZE (default: the finest that the host "
-                + "can; smaller values mean that).", "--granularity").converters(granularity()).build());
+                + "can; smaller values mean that).", "--granularity").converters(Converter.granularity()).build());
         spec.addOption(value("SIZE", long.class, "Leave free ranges alone that are shorter than SIZE.", "--min-extent")
-                .converters(size()).build());
+                .converters(Converter.size()).build());
         spec.addOption(value("WHAT", List.class, "Also release gaps (space between partitions) or swap (the content of swap "
-                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(word(Include.class))
+                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(Converter.word(Include.class))
                 .splitRegex(",").build());
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
-                .converters(jobs()).build());
+                .converters(Converter.jobs()).build());
         return spec;
     }
 
@@ -91,7 +88,7 @@ final class Syntax {
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
         spec.addOption(value("FORMAT", String.class, "The image's format: " + String.join(", ", DiskImages.formatNames())
                 + ". Without it the signature decides; fix it to raw for a raw disk whose guest could have written the "
-                + "signature of another format.", "-f", "--format").converters(format()).build());
+                + "signature of another format.", "-f", "--format").converters(Converter.format()).build());
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());
@@ -112,62 +109,5 @@ final class Syntax {
 
     private static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {
         return OptionSpec.builder(names[0], names).paramLabel(label).type(type).arity("1").description(description);
-    }
-
-    private static <E extends Enum<E>> ITypeConverter<E> word(Class<E> type) {
-        return text -> {
-            StringBuilder words = new StringBuilder();
-            for (E constant : type.getEnumConstants()) {
-                String word = constant.name().toLowerCase(Locale.ROOT);
-                if (word.equals(text)) {
-                    return constant;
-                }
-                words.append(words.length() == 0 ? "" : ", ").append(word);
-            }
-            throw new TypeConversionException("'" + text + "' is none of: " + words);
-        };
-    }
-
-    private static ITypeConverter<String> format() {
-        return text -> {
-            if (!DiskImages.formatNames().contains(text)) {
-                throw new TypeConversionException("'" + text + "' is none of: " + String.join(", ", DiskImages.formatNames()));
-            }
-            return text;
-        };
-    }
-
-    private static ITypeConverter<Long> size() {
-        return text -> {
-            try {
-                return Sizes.parse(text);
-            } catch (IllegalArgumentException e) {
-                throw new TypeConversionException(e.getMessage());
-            }
-        };
-    }
-
-    private static ITypeConverter<Long> granularity() {
-        return text -> {
-            long bytes = size().convert(text);
-            if (bytes % 512 != 0) {
-                throw new TypeConversionException("'" + text + "' is not a multiple of 512");
-            }
-            return bytes;
-        };
-    }
-
-    private static ITypeConverter<Integer> jobs() {
-        return text -> {
-            try {
-                int jobs = Integer.parseInt(text);
-                if (jobs >= 1 && jobs <= 256) {
-                    return jobs;
-                }
-            } catch (NumberFormatException fallsThrough) {
-                // Told below.
-            }
-            throw new TypeConversionException("'" + text + "' is not a number from 1 to 256");
-        };
     }
 }

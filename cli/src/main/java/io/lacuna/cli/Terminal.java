@@ -20,10 +20,6 @@ final class Terminal {
         this.interactive = interactive;
     }
 
-    boolean isInteractive() {
-        return interactive;
-    }
-
     Progress progress(Path image) {
         if (!interactive) {
             return Progress.NONE;

@@ -37,11 +37,15 @@ class CommandTest {
     }
 
     private int lacuna(String... arguments) {
+        return lacuna(false, false, arguments);
+    }
+
+    private int lacuna(boolean errIsTerminal, boolean outIsTerminal, String... arguments) {
         ByteArrayOutputStream outBytes = new ByteArrayOutputStream();
         ByteArrayOutputStream errBytes = new ByteArrayOutputStream();
         PrintStream outStream = new PrintStream(outBytes, true, StandardCharsets.UTF_8);
         PrintStream errStream = new PrintStream(errBytes, true, StandardCharsets.UTF_8);
-        int status = Main.run(arguments, outStream, errStream, new Terminal(errStream, false));
+        int status = Main.run(arguments, outStream, errStream, new Terminal(errStream, errIsTerminal), outIsTerminal);
         outStream.flush();
         errStream.flush();
         out = outBytes.toString(StandardCharsets.UTF_8);
@@ -78,7 +82,7 @@ class CommandTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "reclaim", "frobnicate x", "reclaim --mode zap x", "reclaim --granularity 100 x",
+    @ValueSource(strings = {"", "reclaim", "frobnicate x", "reclaim --mode zap x", "reclaim --granularity 100 x", "reclaim --granularity 2TiB x",
         "reclaim --min-extent much x", "reclaim --jobs 0 x", "reclaim --include everything x", "reclaim --frob x", "inspect --dry-run x",
         "reclaim --format x86 y"})
     void wrongUsageIsStatus2AndSaysWhy(String arguments) {
@@ -130,6 +134,48 @@ class CommandTest {
         assertEquals(1, lacuna("reclaim", "--report", "/proc/none/report.json", image));
         assertTrue(err.contains("report"), err);
         assertEquals(blocks, Tools.ok("stat", "-c", "%b %y", image));
+    }
+
+    @Test
+    void reportNeverReplacesWhatIsNoReport() throws IOException {
+        String image = image("vm.raw");
+        String other = image("other.raw");
+        String state = Tools.ok("sha256sum", image, other);
+        assertEquals(1, lacuna("reclaim", "--report", other, image));
+        assertTrue(err.contains("not a report"), err);
+        assertEquals(state, Tools.ok("sha256sum", image, other));
+
+        assertEquals(1, lacuna("reclaim", "--report", "/dev/null", image));
+        assertTrue(Files.exists(Path.of("/dev/null")) && !Files.isRegularFile(Path.of("/dev/null")));
+        assertEquals(1, lacuna("reclaim", "--report", directory.toString(), image));
+
+        Path report = Files.createFile(directory.resolve("report.json"));
+        assertEquals(0, lacuna("reclaim", "--dry-run", "--report", report.toString(), image));
+        assertEquals(0, lacuna("reclaim", "--dry-run", "--json", "--report", report.toString(), image));
+        assertEquals(out, Files.readString(report));
+    }
+
+    @Test
+    void pipeGetsLinesAndATerminalATableWhereverTheProgressBarGoes() {
+        String image = image("vm.raw");
+        assertEquals(0, lacuna(true, false, "reclaim", "--dry-run", image));
+        assertTrue(out.startsWith(image + ": (ext4): "), out);
+        assertEquals(0, lacuna(false, true, "reclaim", "--dry-run", image));
+        assertTrue(out.contains("status") && out.contains("used"), out);
+    }
+
+    @Test
+    void progressBarIsDrawnOnATerminalAndTakenAwayAgain() {
+        assertEquals(0, lacuna(true, false, "reclaim", image("vm.raw")));
+        assertTrue(err.contains("vm.raw [") && err.contains(" %") && err.endsWith(" \r"), err);
+    }
+
+    @Test
+    void imageMayBeCalledLikeAnArgumentFile() throws IOException {
+        Path list = directory.resolve("list");
+        Files.writeString(list, "--version");
+        assertEquals(1, lacuna("reclaim", "@" + list));
+        assertTrue(out.contains("no such file"), out + err);
     }
 
     @Test

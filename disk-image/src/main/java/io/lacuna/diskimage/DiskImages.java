@@ -3,6 +3,7 @@ package io.lacuna.diskimage;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
+import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.block.CompactionJournal;
@@ -61,6 +62,12 @@ public final class DiskImages {
                 .toList();
     }
 
+    /** Loads the formats and the native calls, which takes a while, so that a program can have it done beside other work. */
+    public static void prepare() {
+        formats();
+        LinuxHost.load();
+    }
+
     /**
      * Opens an image. Nothing is written, whatever it is opened for.
      *
@@ -84,11 +91,12 @@ public final class DiskImages {
         boolean opened = false;
         try {
             List<String> remarks = HostGuard.ofImage(file, options.access());
+            FileIdentity identity = file.identity();
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
             LinkedFiles links = LinkedFiles.of(file, options);
             DiskImage image = format.open(file, links);
             opened = true;
-            return opened(image, file, options, remarks, links);
+            return opened(image, file, identity, options, remarks, links);
         } finally {
             if (!opened) {
                 file.close();
@@ -96,8 +104,8 @@ public final class DiskImages {
         }
     }
 
-    private static OpenedImage opened(DiskImage image, NativeFile file, Options options, List<String> remarks,
-            LinkedFiles links) throws IOException {
+    private static OpenedImage opened(DiskImage image, NativeFile file, FileIdentity identity, Options options,
+            List<String> remarks, LinkedFiles links) throws IOException {
         try {
             String cutRun = file.isBlockDevice() ? null
                     : CompactionJournal.of(file, image.format(), image.virtualSize()).notice();
@@ -105,7 +113,7 @@ public final class DiskImages {
             if (cutRun != null) {
                 all.add(cutRun);
             }
-            return new OpenedImage(image, file, options.format() == null, all, links);
+            return new OpenedImage(image, file, identity, options.format() == null, all, links);
         } catch (IOException | RuntimeException e) {
             image.close();
             throw e;
@@ -146,7 +154,8 @@ public final class DiskImages {
     static DiskImage openAs(String format, NativeFile file, LinkedFiles links) throws IOException {
         boolean opened = false;
         try {
-            DiskImage image = named(format, file).open(file, links);
+            // The name that QEMU records for VHD is that of the program it came from.
+            DiskImage image = named(format.equals("vpc") ? "vhd" : format, file).open(file, links);
             opened = true;
             return image;
         } catch (DiskFormatException e) {

@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.Locale;
 
 /**
  * Containers that Lacuna knows by their signature but cannot read: they must not be taken for raw disks. A format that gets a
@@ -28,12 +27,6 @@ final class ForeignFormats {
     }
 
     private static final List<Sign> SIGNS = List.of(
-            new Sign("VHD (dynamic or differencing)", 0, "conectix"),
-            new Sign("VHD (fixed)", -SECTOR, "conectix"),
-            new Sign("VHD (fixed, footer of 511 bytes)", -(SECTOR - 1), "conectix"),
-            new Sign("VMDK (sparse)", 0, "KDMV"),
-            new Sign("VMDK (COWD)", 0, "COWD"),
-            new Sign("VMDK (seSparse)", 0, "\u00BE\u00BA\u00FE\u00CA\0\0\0\0"),
             new Sign("QED", 0, "QED\0"),
             new Sign("qcow (version 1)", 0, "QFI\u00FB\0\0\0\u0001"),
             new Sign("qcow (unknown version)", 0, "QFI\u00FB"),
@@ -65,32 +58,11 @@ final class ForeignFormats {
                 refuse(sign.format(), sign.at() >= 0 ? at : size + sign.at());
             }
         }
-        if (isVmdkDescriptor(head)) {
-            refuse("VMDK (descriptor)", 0);
-        }
     }
 
     private static void refuse(String format, long at) throws UnsupportedException {
         throw new UnsupportedException("this is a " + format + " image (signature at byte " + at
                 + "), which Lacuna cannot read yet; if it is the content of a raw disk instead, say --format raw");
-    }
-
-    /** As QEMU tells it: comments and blank lines, then the version; and the customary first comment by itself. */
-    private static boolean isVmdkDescriptor(String head) {
-        if (head.isEmpty() || "# \t\r\nvV".indexOf(head.charAt(0)) < 0) {
-            return false;
-        }
-        String text = head.toLowerCase(Locale.ROOT);
-        if (text.startsWith("# disk descriptorfile")) {
-            return true;
-        }
-        for (String line : text.split("\r?\n", 64)) {
-            String stripped = line.strip();
-            if (!stripped.isEmpty() && !stripped.startsWith("#")) {
-                return stripped.matches("version\\s*=\\s*[1-3]");
-            }
-        }
-        return false;
     }
 
     private static String read(HostFile file, long offset, int length) throws IOException {

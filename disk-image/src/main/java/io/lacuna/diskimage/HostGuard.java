@@ -49,6 +49,7 @@ final class HostGuard {
         try {
             ImageLocks.take(file, role).ifPresent(remarks::add);
             remarks.addAll(ImageUsers.check(file));
+            file.measureAgain();
         } catch (UnsafeException e) {
             throw e.in(file.path());
         }

@@ -118,12 +118,7 @@ final class ImageUsers {
         }
         try (DirectoryStream<Path> loops = Files.newDirectoryStream(devices, "loop*")) {
             for (Path loop : loops) {
-                Path backing = loop.resolve("loop/backing_file");
-                if (!Files.exists(backing)) {
-                    continue;
-                }
-                String name = Files.readString(backing).strip();
-                FileStatus status = FileStatus.of(LinuxHost.bytes(name));
+                FileStatus status = backingFile(loop);
                 if (status == null || !status.isSameFileAs(file.status())) {
                     continue;
                 }
@@ -135,6 +130,25 @@ final class ImageUsers {
             }
         }
         return remarks;
+    }
+
+    /** @return the file behind a loop device; null if there is none, or no longer */
+    private static FileStatus backingFile(Path loop) throws IOException {
+        Path attribute = loop.resolve("loop/backing_file");
+        byte[] name;
+        try {
+            name = Files.readAllBytes(attribute);
+        } catch (IOException e) {
+            if (Files.exists(attribute)) {
+                throw e;
+            }
+            return null;
+        }
+        // The path's own bytes, which need not be text in any encoding, and a line's end.
+        if (name.length > 0) {
+            name[name.length - 1] = 0;
+        }
+        return FileStatus.of(name);
     }
 
     /** A running machine of VMware keeps a folder (Workstation) or file (older) beside each disk, "NAME.lck". */

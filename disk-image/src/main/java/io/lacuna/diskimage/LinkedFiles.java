@@ -27,22 +27,29 @@ final class LinkedFiles implements ImageLinks {
     /** Ours; QEMU itself gives up at about 200. */
     private static final int LONGEST_CHAIN = 64;
 
+    /** Ours, in bytes: what is shorter is no disk of a guest, so no guest wrote the names in it. */
+    private static final int SMALLEST_DISK = 64 << 10;
+
     private final NativeFile file;
     private final Options options;
     private final List<Path> trees;
     private final List<FileStatus> chain;
     private final Said said;
+    /** Images from the caller's to this one. */
+    private final int depth;
 
     /** What is to be said of the files that were opened, all along the chain. */
-    private record Said(List<String> remarks, List<NativeFile> dataFiles) {
+    private record Said(List<String> remarks, List<NativeFile> files) {
     }
 
-    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said) {
+    private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said,
+            int depth) {
         this.file = file;
         this.options = options;
         this.trees = trees;
         this.chain = chain;
         this.said = said;
+        this.depth = depth;
     }
 
     /** @param file the image that the caller named */
@@ -54,17 +61,25 @@ final class LinkedFiles implements ImageLinks {
             trees.add(allowed.toRealPath());
         }
         return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())),
-                new Said(new ArrayList<>(), new ArrayList<>()));
+                new Said(new ArrayList<>(), new ArrayList<>()), 1);
     }
 
     /** @return what a reader of the report should know about the files that were opened, each a sentence */
     List<String> remarks() {
-        return Stream.concat(said.remarks().stream(), said.dataFiles().stream().flatMap(data -> data.remarks().stream()))
+        return Stream.concat(said.remarks().stream(), said.files().stream().flatMap(opened -> opened.remarks().stream()))
                 .toList();
+    }
+
+    /** @return the files that were opened, all along the chain */
+    List<NativeFile> files() {
+        return said.files();
     }
 
     @Override
     public DiskImage openBacking(String name, String format) throws IOException {
+        if (depth >= LONGEST_CHAIN) {
+            throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
+        }
         Path path = resolve("backing file", name);
         if (format == null) {
             throw new UnsupportedException("the image does not record the format of its backing file " + quoted(name)
@@ -77,6 +92,7 @@ final class LinkedFiles implements ImageLinks {
         boolean free = false;
         try {
             said.remarks().addAll(HostGuard.ofBackingFile(backing, access));
+            said.files().add(backing);
             free = true;
         } finally {
             if (!free) {
@@ -85,7 +101,7 @@ final class LinkedFiles implements ImageLinks {
         }
         Options readOnly = new Options(access, format, options.allowedBackingDirectories());
         return DiskImages.openAs(format, backing,
-                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said));
+                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said, depth + 1));
     }
 
     @Override
@@ -96,11 +112,16 @@ final class LinkedFiles implements ImageLinks {
     @Override
     public HostFile openDataFile(String name) throws IOException {
         Path path = resolve("data file", name);
+        if (options.format() == null && options.access() != Access.INSPECT && file.size() >= SMALLEST_DISK) {
+            throw new UnsafeException("the image names the file " + quoted(name) + ", which a run would write to, and that this "
+                    + "is no raw disk is known only from a signature that its guest could have written; if it is none, say so "
+                    + "with --format");
+        }
         NativeFile data = open(path, name, options.access());
         boolean usable = false;
         try {
             said.remarks().addAll(HostGuard.ofDataFile(data, options.access()));
-            said.dataFiles().add(data);
+            said.files().add(data);
             usable = true;
             return data;
         } finally {
@@ -111,9 +132,6 @@ final class LinkedFiles implements ImageLinks {
     }
 
     private NativeFile open(Path path, String name, Access access) throws IOException {
-        if (chain.size() >= LONGEST_CHAIN) {
-            throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
-        }
         try {
             NativeFile opened = NativeFile.open(path, access.purpose(), (realPath, status) -> admit(name, realPath, status));
             chain.add(opened.status());

@@ -54,6 +54,9 @@ final class LinuxHost {
     static final long BLKGETSIZE64 = 0x8008_1272L;
     static final long FS_IOC_FIEMAP = 0xC020_660BL;
 
+    /** As nanoseconds: leave this time as it is. */
+    static final long UTIME_OMIT = (1 << 30) - 2;
+
     static final int SEEK_DATA = 3;
     static final int SEEK_HOLE = 4;
     static final int POSIX_FADV_WILLNEED = 3;
@@ -63,6 +66,10 @@ final class LinuxHost {
     }
 
     private LinuxHost() {
+    }
+
+    /** Does nothing, but has the class loaded and bound to the C library. */
+    static void load() {
     }
 
     static native int open(byte[] path, int flags, int mode);
@@ -78,6 +85,9 @@ final class LinuxHost {
     static native int ftruncate(int descriptor, long length);
 
     static native int fsync(int descriptor);
+
+    /** @param times two of seconds and nanoseconds: last access, last modification */
+    static native int futimens(int descriptor, byte[] times);
 
     static native int syncfs(int descriptor);
 

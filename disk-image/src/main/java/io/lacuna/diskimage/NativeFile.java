@@ -14,6 +14,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
@@ -91,6 +92,13 @@ final class NativeFile implements HostFile {
     @Override
     public long size() {
         return size.get();
+    }
+
+    /** Looks again how long the file is: it may have changed between its opening and its locking. */
+    void measureAgain() throws IOException {
+        if (!isBlockDevice()) {
+            size.set(whileOpen(() -> Descriptor.status(path, number())).size());
+        }
     }
 
     @Override
@@ -184,6 +192,23 @@ final class NativeFile implements HostFile {
                 throw Errno.failure(path, "ftruncate to " + newSize);
             }
             size.set(newSize);
+            return null;
+        });
+    }
+
+    @Override
+    public void setModified(long nanos) throws IOException {
+        if (isBlockDevice()) {
+            return;
+        }
+        requireWritable();
+        long second = TimeUnit.SECONDS.toNanos(1);
+        byte[] times = ByteBuffer.allocate(4 * Long.BYTES).order(ByteOrder.nativeOrder()).putLong(0)
+                .putLong(LinuxHost.UTIME_OMIT).putLong(Math.floorDiv(nanos, second)).putLong(Math.floorMod(nanos, second)).array();
+        whileOpen(() -> {
+            if (LinuxHost.futimens(number(), times) != 0) {
+                throw Errno.failure(path, "futimens");
+            }
             return null;
         });
     }

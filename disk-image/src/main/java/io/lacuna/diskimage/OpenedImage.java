@@ -1,9 +1,11 @@
 package io.lacuna.diskimage;
 
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import java.io.Closeable;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -12,16 +14,22 @@ public final class OpenedImage implements Closeable {
 
     private final DiskImage image;
     private final NativeFile file;
+    private final List<FileIdentity> identitiesWhenOpened;
     private final boolean formatProbed;
     private final List<String> remarks;
     private final LinkedFiles links;
 
-    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks, LinkedFiles links) {
+    /** @param identity of the file, before its first byte was read */
+    OpenedImage(DiskImage image, NativeFile file, FileIdentity identity, boolean formatProbed, List<String> remarks,
+            LinkedFiles links) throws IOException {
         this.image = image;
         this.file = file;
         this.formatProbed = formatProbed;
         this.remarks = List.copyOf(remarks);
         this.links = links;
+        List<FileIdentity> identities = identities();
+        identities.set(0, identity);
+        this.identitiesWhenOpened = List.copyOf(identities);
     }
 
     /** @return the virtual disk */
@@ -32,6 +40,20 @@ public final class OpenedImage implements Closeable {
     /** @return the file or device that the image was opened by; closed with it */
     public HostFile file() {
         return file;
+    }
+
+    /** @return what identified each file that the disk is read from, the image's own first, when its lock had been taken */
+    public List<FileIdentity> identitiesWhenOpened() {
+        return identitiesWhenOpened;
+    }
+
+    /** @return what identifies each of these files at this moment */
+    public List<FileIdentity> identities() throws IOException {
+        List<FileIdentity> identities = new ArrayList<>(List.of(file.identity()));
+        for (NativeFile linked : links.files()) {
+            identities.add(linked.identity());
+        }
+        return identities;
     }
 
     /**

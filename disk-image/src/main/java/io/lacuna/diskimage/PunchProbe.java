@@ -36,7 +36,7 @@ final class PunchProbe {
     private static final Map<Long, String> KNOWN = Map.of(0xEF53L, "ext4", 0x58465342L, "XFS", 0x9123683EL, "btrfs",
             0x01021994L, "tmpfs", 0xF2F52010L, "F2FS", 0x7461636FL, "OCFS2", 0x01161970L, "GFS2");
 
-    private static final Map<Host, PunchSupport> KNOWN_HOSTS = new HashMap<>();
+    private static final Map<List<Long>, PunchSupport> KNOWN_HOSTS = new HashMap<>();
 
     /**
      * A mounted file system. The device number alone would not do: the next file system on the same device has it too.
@@ -58,6 +58,11 @@ final class PunchProbe {
             return new Host(file.status().device(), file.status().mount(), status.getLong(0) & 0xFFFF_FFFFL, status.getLong(8),
                     status.getLong(16), status.getLong(56));
         }
+
+        /** A record's own hash code is put together at run time, which costs a start ten milliseconds. */
+        List<Long> key() {
+            return List.of(device, mount, type, blockSize, blocks, id);
+        }
     }
 
     private PunchProbe() {
@@ -67,7 +72,7 @@ final class PunchProbe {
     static PunchSupport support(NativeFile file, Consumer<String> remarks) throws IOException {
         Host host = Host.of(file);
         synchronized (KNOWN_HOSTS) {
-            PunchSupport known = KNOWN_HOSTS.get(host);
+            PunchSupport known = KNOWN_HOSTS.get(host.key());
             if (known != null) {
                 return known;
             }
@@ -75,7 +80,7 @@ final class PunchProbe {
             if (found == null) {
                 return assumed(file, host, remarks);
             }
-            KNOWN_HOSTS.put(host, found);
+            KNOWN_HOSTS.put(host.key(), found);
             return found;
         }
     }

@@ -93,6 +93,26 @@ class BlockDeviceTest {
     }
 
     @Test
+    void aGranularityAboveWhatOneCallReleasesIsKept() throws IOException {
+        Tools.requireLoopDevices();
+        Path file = folder.resolve("large");
+        Tools.shell("truncate -s 16G \"$1\"; printf x | dd of=\"$1\" bs=1 seek=9G conv=notrunc status=none", file);
+        String device = Tools.ok("losetup", "-f", "--show", file.toString()).strip();
+        try (OpenedImage image = open(Path.of(device), Access.WRITE)) {
+            DeallocationRequest wide = new DeallocationRequest(ExtentSet.ofRange(1 << 30, 15L << 30), ReclaimMode.DEALLOCATE,
+                    8L << 30, 0, false);
+            Deallocation plan = image.image().plan(wide);
+            assertEquals(ExtentSet.ofRange(8L << 30, 8L << 30), plan.reclaimable());
+            image.image().apply(plan, Progress.NONE);
+            ByteBuffer read = ByteBuffer.allocate(1);
+            image.file().read(9L << 30, read);
+            assertEquals(0, read.get(0));
+        } finally {
+            Tools.ok("losetup", "-d", device);
+        }
+    }
+
+    @Test
     void neitherReadsNorWritesBehindTheEnd() throws IOException {
         try (Loop loop = new Loop(); NativeFile file = NativeFile.open(loop.device, Descriptor.Purpose.WRITE)) {
             assertThrows(EOFException.class, () -> file.read(SIZE - 1, ByteBuffer.allocate(2)));

@@ -120,6 +120,18 @@ class ImageUsersTest {
 
     /** A process in a mount namespace and container of its own is still one that has the inode. */
     @Test
+    void aLoopDeviceOverANameThatIsNoTextStopsNobodyElse() throws IOException {
+        Tools.requireLoopDevices();
+        String loop = Tools.shell("name=\"$1\"/$(printf 'other-\\377'); truncate -s 1M \"$name\"; losetup -f --show \"$name\"",
+                folder).strip();
+        try (Holder reader = Holder.python("import os, sys; f = os.open(sys.argv[1], os.O_RDONLY)", image.toString())) {
+            assertTrue(open(Access.WRITE).toString().contains("(process " + reader.process() + ")"));
+        } finally {
+            Tools.shell("losetup -d $2; rm \"$1\"/other-*", folder, loop);
+        }
+    }
+
+    @Test
     void aWriterThatNoProcessShowsIsRefusedToo() throws IOException {
         Tools.requireLoopDevices();
         Tools.require("unshare", "python3");

@@ -18,6 +18,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Arrays;
 import java.util.Random;
@@ -188,6 +189,18 @@ class NativeFileTest {
                 expected.add(i * 8192L, 4096);
             }
             assertEquals(expected.build(), file.map().allocated());
+        }
+    }
+
+    /** A hole up to the end reaches over the last block: behind a size of yesterday it would take what was added since. */
+    @Test
+    void whatAFileGrewByBeforeItWasLockedIsSeen() throws IOException {
+        Path path = folder.resolve("grows");
+        Files.write(path, new byte[4096 + 100]);
+        try (NativeFile file = NativeFile.open(path, Descriptor.Purpose.WRITE)) {
+            Files.write(path, new byte[4096], StandardOpenOption.APPEND);
+            HostGuard.ofDataFile(file, DiskImages.Access.WRITE);
+            assertEquals(2 * 4096 + 100, file.size());
         }
     }
 

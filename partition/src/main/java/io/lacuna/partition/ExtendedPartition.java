@@ -64,12 +64,9 @@ record ExtendedPartition(List<Partition> logicals, ExtentSet tables, ExtentSet k
         String run() throws IOException {
             Set<Long> visited = new HashSet<>();
             long ebr = start;
-            while (true) {
+            for (int links = 0; links < MAX_LINKS; links++) {
                 if (!visited.add(ebr)) {
                     return damaged("it runs in a circle");
-                }
-                if (visited.size() > MAX_LINKS) {
-                    return damaged("it has more than " + MAX_LINKS + " links");
                 }
                 if (!geometry.contains(ebr, 1)) {
                     return damaged("it leads behind the end of the disk");
@@ -79,21 +76,22 @@ record ExtendedPartition(List<Partition> logicals, ExtentSet tables, ExtentSet k
                 if (table.isEmpty() || !table.get().hasSaneStatuses()) {
                     return damaged("there is no table at sector " + ebr);
                 }
-                List<Mbr.Entry> links = table.get().used().stream().filter(Mbr.Entry::isExtended).toList();
+                List<Mbr.Entry> next = table.get().used().stream().filter(Mbr.Entry::isExtended).toList();
                 List<Mbr.Entry> data = table.get().used().stream().filter(entry -> !entry.isExtended()).toList();
-                if (links.size() > 1 || data.size() > 1) {
+                if (next.size() > 1 || data.size() > 1) {
                     return damaged("the table at sector " + ebr + " has more than one partition and one link");
                 }
                 add(ebr, data);
-                if (links.isEmpty()) {
+                if (next.isEmpty()) {
                     return null;
                 }
-                long link = links.get(0).start();
+                long link = next.get(0).start();
                 if (link >= count) {
                     return damaged("it leads out of the extended partition");
                 }
                 ebr = start + link;
             }
+            return damaged("it has more than " + MAX_LINKS + " links");
         }
 
         private void add(long ebr, List<Mbr.Entry> data) {

@@ -2,6 +2,7 @@ package io.lacuna.partition;
 
 import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
+import java.util.HexFormat;
 
 /** A GUID as GPT stores it: 16 bytes, the first three groups little-endian (UEFI specification, appendix A). */
 final class Guid {
@@ -14,10 +15,14 @@ final class Guid {
 
     /** @param at index of the first of the 16 bytes. @return the usual text, in lower case */
     static String text(Bytes bytes, int at) throws CorruptException {
-        StringBuilder tail = new StringBuilder();
+        // Not String.format: an array has 128 of these, and at the start of a JVM that would take longer than all the reading.
+        StringBuilder text = new StringBuilder(36);
+        HexFormat hex = HexFormat.of();
+        text.append(hex.toHexDigits(bytes.u32(at), 8)).append('-').append(hex.toHexDigits(bytes.u16(at + 4), 4)).append('-')
+                .append(hex.toHexDigits(bytes.u16(at + 6), 4)).append('-');
         for (int i = 8; i < SIZE; i++) {
-            tail.append(i == 10 ? "-" : "").append(String.format("%02x", bytes.u8(at + i)));
+            text.append(i == 10 ? "-" : "").append(hex.toHexDigits(bytes.u8(at + i), 2));
         }
-        return String.format("%08x-%04x-%04x-", bytes.u32(at), bytes.u16(at + 4), bytes.u16(at + 6)) + tail;
+        return text.toString();
     }
 }

@@ -22,8 +22,8 @@ class DamageTest {
 
     private static TestDisk gpt(int sectorSize) {
         int first = sectorSize == 512 ? 64 : 16;
-        return new TestDisk(SIZE, sectorSize).gpt(8, 128).gptEntry(1, TestDisk.LINUX, first, first + 7)
-                .gptEntry(3, TestDisk.BASIC_DATA, first + 8, first + 15);
+        return new TestDisk(SIZE, sectorSize).gpt(8, 128).gptEntry(1, TestDisk.LINUX, first, first + 3)
+                .gptEntry(3, TestDisk.BASIC_DATA, first + 4, first + 7);
     }
 
     private static TestDisk mbr() {
@@ -61,6 +61,7 @@ class DamageTest {
         assertTimeoutPreemptively(LIMIT, () -> {
             Set<String> sound = new HashSet<>();
             for (Partition partition : read(disk.bytes.array()).partitions()) {
+                assertTrue(partition.refusal().isEmpty(), partition.toString());
                 sound.add(partition.offset() + "+" + partition.length());
             }
             for (int sector : sectors) {

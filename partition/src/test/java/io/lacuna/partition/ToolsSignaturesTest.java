@@ -157,6 +157,14 @@ class ToolsSignaturesTest {
         assertEquals(VolumeSignature.Kind.OTHER, scan().get(0).kind());
     }
 
+    @Test
+    void swapWithSignaturesOfTwoPageSizesIsNoSwapToGiveAway() throws IOException {
+        Tools.require("mkswap");
+        Tools.ok("mkswap", "-q", "-p", "65536", image.toString());
+        write(4086, "SWAPSPACE2");
+        assertEquals(List.of(VolumeSignature.Kind.OTHER), scan().stream().map(VolumeSignature::kind).toList());
+    }
+
     @ParameterizedTest
     @CsvSource({"S1SUSPEND, 4096", "S2SUSPEND, 4096", "ULSUSPEND, 4096", "LINHIB0001, 4096", "S1SUSPEND, 65536",
         "ULSUSPEND, 16384", "S4SUSPEND, 8192"})

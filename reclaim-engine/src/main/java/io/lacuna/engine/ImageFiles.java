@@ -13,12 +13,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /** Turns what a caller names into images: a directory stands for every disk image in it and below. */
 public final class ImageFiles {
 
-    /** How raw disks are called; they carry no signature. */
-    private static final Set<String> RAW_SUFFIXES = Set.of("raw", "img", "dd");
+    /** How disks are called that carry no signature at their start: raw ones, and fixed VHDs, which have theirs at the end. */
+    private static final Set<String> SUFFIXES = Set.of("raw", "img", "dd", "vhd", "vpc");
+    /** A part of a VMDK, which is opened through its descriptor. */
+    private static final Pattern VMDK_EXTENT = Pattern.compile(".*-(flat|delta|sesparse|ctk|[sf]\\d{3})\\.vmdk");
     /** Signatures at byte 0 of the formats that have one there. */
     private static final List<String> SIGNATURES = List.of("QFI\u00fb", "vhdxfile", "conectix", "KDMV", "COWD",
             "# Disk DescriptorFile");
@@ -73,9 +76,12 @@ public final class ImageFiles {
     }
 
     private static boolean isImage(Path file) {
-        String name = file.getFileName().toString();
-        if (RAW_SUFFIXES.contains(name.substring(name.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT))) {
+        String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+        if (SUFFIXES.contains(name.substring(name.lastIndexOf('.') + 1))) {
             return true;
+        }
+        if (VMDK_EXTENT.matcher(name).matches()) {
+            return false;
         }
         ByteBuffer head = ByteBuffer.allocate(HEAD_SIZE);
         try (SeekableByteChannel channel = Files.newByteChannel(file)) {

@@ -26,6 +26,9 @@ public final class ReclaimOptions {
         SWAP
     }
 
+    /** Bytes of the largest granularity, 1 TiB: no host has one that large, and sums with it do not overflow. */
+    public static final long MAX_GRANULARITY = 1L << 40;
+
     private final Purpose purpose;
     private final ReclaimMode mode;
     private final long granularity;
@@ -102,10 +105,10 @@ public final class ReclaimOptions {
             return this;
         }
 
-        /** @param bytes a multiple of 512, or 0 for what the host can do */
+        /** @param bytes a multiple of 512 up to {@link #MAX_GRANULARITY}, or 0 for what the host can do */
         public Builder granularity(long bytes) {
-            if (bytes < 0 || bytes % 512 != 0) {
-                throw new IllegalArgumentException("granularity " + bytes + " is not a multiple of 512");
+            if (bytes < 0 || bytes % 512 != 0 || bytes > MAX_GRANULARITY) {
+                throw new IllegalArgumentException("granularity " + bytes + " is not a multiple of 512 up to 1 TiB");
             }
             granularity = bytes;
             return this;

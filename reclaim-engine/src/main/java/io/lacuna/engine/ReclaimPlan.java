@@ -15,13 +15,13 @@ import java.util.List;
 public final class ReclaimPlan {
 
     private final DiskImage maker;
-    private final FileIdentity identity;
+    private final List<FileIdentity> identities;
     private final List<SurveyedVolume> volumes;
     private final Deallocation deallocation;
 
-    ReclaimPlan(DiskImage maker, FileIdentity identity, List<SurveyedVolume> volumes, Deallocation deallocation) {
+    ReclaimPlan(DiskImage maker, List<FileIdentity> identities, List<SurveyedVolume> volumes, Deallocation deallocation) {
         this.maker = maker;
-        this.identity = identity;
+        this.identities = List.copyOf(identities);
         this.volumes = List.copyOf(volumes);
         this.deallocation = deallocation;
     }
@@ -31,8 +31,9 @@ public final class ReclaimPlan {
         return maker == image;
     }
 
-    FileIdentity identity() {
-        return identity;
+    /** @return the state of the image's files before the first of them was read */
+    List<FileIdentity> identities() {
+        return identities;
     }
 
     Deallocation deallocation() {

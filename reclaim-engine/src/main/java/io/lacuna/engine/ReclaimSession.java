@@ -7,6 +7,7 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
@@ -26,26 +27,30 @@ public final class ReclaimSession implements Closeable {
     private final OpenedImage opened;
     private final DiskImage image;
     private final RunMarker marker;
-    private final long startNanos = System.nanoTime();
+    private final long startNanos;
     private final long hostBytesBefore;
     private final List<String> remarks = new ArrayList<>();
+    /** The image's files as they were before anything of them was read, or as the last apply left them; its own first. */
+    private List<FileIdentity> known;
 
-    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened) throws IOException {
+    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
+        this.startNanos = startNanos;
         this.path = path;
         this.options = options;
         this.opened = opened;
         this.image = opened.image();
         this.hostBytesBefore = image.hostBytes();
-        FileIdentity identity = opened.file().identity();
-        this.marker = identity.blockDevice() ? null : RunMarker.of(path.toRealPath(), identity);
+        this.known = opened.identitiesWhenOpened();
+        this.marker = known.get(0).blockDevice() ? null : RunMarker.of(path.toRealPath(), known.get(0));
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
     }
 
     static ReclaimSession open(Path path, ReclaimOptions options) throws IOException {
+        long startNanos = System.nanoTime();
         OpenedImage opened = DiskImages.open(path, openOptions(options));
         try {
-            return new ReclaimSession(path, options, opened);
+            return new ReclaimSession(path, options, opened, startNanos);
         } catch (IOException | RuntimeException e) {
             opened.close();
             throw e;
@@ -72,7 +77,6 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        FileIdentity identity = opened.file().identity();
         Survey.Result survey = Survey.of(image.guest(), options.includes());
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
@@ -85,25 +89,35 @@ public final class ReclaimSession implements Closeable {
         }
         boolean allRefused = survey.volumes().stream().allMatch(volume -> volume.refusal() != null);
         Deallocation deallocation = allRefused ? Untouched.all(free) : deallocation(free);
-        return new ReclaimPlan(image, identity, survey.volumes(), deallocation);
+        return new ReclaimPlan(image, known, survey.volumes(), deallocation);
     }
 
     private Deallocation deallocation(ExtentSet free) throws IOException {
-        boolean repair = marker != null && marker.stands();
-        if (repair) {
-            remarks.add("an earlier run on this image was cut; this one finishes it and takes back what leaked");
+        boolean cut = marker != null && marker.stands();
+        boolean repair = cut && mayRepair();
+        if (cut) {
+            remarks.add("an earlier run on this image was cut; " + (repair ? "this one finishes it and takes back what leaked"
+                    : "a run in the mode 'deallocate' finishes it and takes back what leaked"));
         }
         DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
                 options.minExtent(), repair);
         if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {
-            return image.plan(request);
+            return planned(request);
         }
         try {
-            return image.plan(request);
+            return planned(request);
         } catch (DiskFormatException e) {
             remarks.add("a reclaim would be refused: " + e.reason());
             return Untouched.all(free);
         }
+    }
+
+    private Deallocation planned(DeallocationRequest request) throws IOException {
+        Deallocation deallocation = image.plan(request);
+        if (marker != null && deallocation.changesTables()) {
+            marker.requirePlace();
+        }
+        return deallocation;
     }
 
     /** @return what the plan would do, as the report of a dry run */
@@ -132,26 +146,50 @@ public final class ReclaimSession implements Closeable {
             if (marked) {
                 marker.raise();
             }
-            image.apply(current.deallocation(), progress);
+            carryOut(image, current.deallocation(), progress);
+            known = opened.identities();
         }
-        if (marker != null) {
+        if (marker != null && mayRepair()) {
             marker.remove();
         }
         return report(current, image.hostBytes());
     }
 
+    /** A run that changes no table cannot take back what leaked, so the sign of the leak stays. */
+    private boolean mayRepair() {
+        return options.mode() != ReclaimMode.PUNCH;
+    }
+
+    /** @throws IOException also for what is wrong with the image: at this point it is too late to refuse it as unchanged */
+    static void carryOut(DiskImage image, Deallocation deallocation, Progress progress) throws IOException {
+        try {
+            image.apply(deallocation, progress);
+        } catch (DiskFormatException e) {
+            throw new IOException("stopped after the first change: " + e.getMessage() + ". The image is valid and its live bytes "
+                    + "are the same; check what else uses it, then run again", e);
+        }
+    }
+
     /** The locks bind only those who ask for them; this notices a writer that did not. */
     private void requireUnchanged(ReclaimPlan plan) throws IOException {
-        FileIdentity now = opened.file().identity();
-        if (!now.blockDevice() && !now.provesUnchangedSince(plan.identity())) {
+        if (!isUnchangedSince(plan, true)) {
             throw new UnsafeException("something wrote to the image while it was being read: find and stop it, then try again");
         }
     }
 
+    /** @param devices whether to take for granted that a block device is unchanged, for nothing could show that it is not */
+    private boolean isUnchangedSince(ReclaimPlan plan, boolean devices) throws IOException {
+        List<FileIdentity> now = opened.identities();
+        boolean unchanged = now.size() == plan.identities().size();
+        for (int i = 0; unchanged && i < now.size(); i++) {
+            unchanged = devices && now.get(i).blockDevice() || now.get(i).provesUnchangedSince(plan.identities().get(i));
+        }
+        return unchanged;
+    }
+
     private ReclaimPlan replan(ReclaimPlan foreign) throws IOException {
-        FileIdentity now = opened.file().identity();
-        if (!now.provesUnchangedSince(foreign.identity())) {
-            throw new UnsafeException(now.blockDevice()
+        if (!isUnchangedSince(foreign, false)) {
+            throw new UnsafeException(opened.file().isBlockDevice()
                     ? "a plan for a block device holds only in the session that made it: plan again"
                     : "the image is not what it was when the plan was made (device, inode, size, mtime or ctime differ): "
                     + "plan again");

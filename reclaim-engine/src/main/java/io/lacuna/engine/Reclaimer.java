@@ -2,6 +2,7 @@ package io.lacuna.engine;
 
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.Progress;
+import io.lacuna.diskimage.DiskImages;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.slf4j.Logger;
@@ -14,6 +15,15 @@ public final class Reclaimer {
     public static final String VERSION = "0.1.0";
 
     private Reclaimer() {
+    }
+
+    /**
+     * Loads what every run needs: the host's calls, the formats, the file systems. A program that has something else to do at
+     * its start can call it meanwhile in another thread; nobody has to.
+     */
+    public static void prepare() {
+        DiskImages.prepare();
+        FileSystems.probes();
     }
 
     /**
@@ -39,7 +49,8 @@ public final class Reclaimer {
             boolean named = image.toString().equals(e.path()) || e.path() == null;
             return ImageReport.ended(image, ImageReport.Verdict.REFUSED, named ? e.reason() : e.getMessage(),
                     millisSince(start));
-        } catch (IOException | RuntimeException | OutOfMemoryError e) {
+        } catch (IOException | RuntimeException | Error e) {
+            // Even a library that cannot be loaded must not stop the other images of a batch.
             Log.LOG.debug("failed {}", image, e);
             return ImageReport.ended(image, ImageReport.Verdict.FAILED, describe(e), millisSince(start));
         }

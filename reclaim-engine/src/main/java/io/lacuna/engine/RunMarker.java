@@ -1,22 +1,24 @@
 package io.lacuna.engine;
 
 import io.lacuna.blockio.FileIdentity;
+import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Optional;
 
 /**
  * A small file beside the image that stands while a run changes the image's tables. One that stands when a run starts tells
  * that an earlier run was cut, so that blocks nothing refers to are that run's leak and may be taken back.
  *
- * <p>Text, UTF-8: {@value #MAGIC}, then "device:inode" of the image, each on a line. A marker that names another inode
- * belongs to an image that was replaced since, and proves nothing.
+ * <p>Text, UTF-8: {@value #MAGIC}, then the inode of the image, each on a line. A marker that names another inode belongs to an
+ * image that was replaced since, and proves nothing. The device is left out: its number may be another one after the restart
+ * that follows a power cut.
  */
 final class RunMarker {
 
@@ -27,48 +29,63 @@ final class RunMarker {
 
     private final Path marker;
     private final Path directory;
-    private final String subject;
+    private final String content;
 
-    private RunMarker(Path marker, String subject) {
+    private RunMarker(Path marker, String content) {
         this.marker = marker;
         this.directory = marker.getParent();
-        this.subject = subject;
+        this.content = content;
     }
 
     /** @param image its path without symbolic links, so that every run looks for the marker in the same place */
     static RunMarker of(Path image, FileIdentity identity) {
-        return new RunMarker(image.resolveSibling(image.getFileName() + SUFFIX),
-                identity.device() + ":" + identity.inode());
-    }
-
-    Path path() {
-        return marker;
+        return new RunMarker(image.resolveSibling(image.getFileName() + SUFFIX), MAGIC + "\n" + identity.inode() + "\n");
     }
 
     /** @return whether an earlier run on this very file was cut */
     boolean stands() throws IOException {
+        return read().filter(content::equals).isPresent();
+    }
+
+    /** @return what the marker says, also a half-written one; empty if there is none, or something else in its place */
+    private Optional<String> read() throws IOException {
         if (!Files.isRegularFile(marker, LinkOption.NOFOLLOW_LINKS) || Files.size(marker) > MAX_SIZE) {
-            return false;
+            return Optional.empty();
         }
-        try {
-            return Files.readString(marker, StandardCharsets.UTF_8).equals(content());
-        } catch (NoSuchFileException removedSince) {
-            return false;
+        String text = new String(Files.readAllBytes(marker), StandardCharsets.ISO_8859_1);
+        return text.startsWith(MAGIC) || MAGIC.startsWith(text) ? Optional.of(text) : Optional.empty();
+    }
+
+    /** @throws UnsafeException if something that is no marker has its place */
+    void requirePlace() throws IOException {
+        if (read().isEmpty() && Files.exists(marker, LinkOption.NOFOLLOW_LINKS)) {
+            throw new UnsafeException(marker + " is not one of Lacuna's own files, but has the name of the marker that must stand"
+                    + " there while the image is changed: move it away, then try again");
         }
     }
 
-    private String content() {
-        return MAGIC + "\n" + subject + "\n";
-    }
-
-    /** Puts the marker up, durably, before the first change. One that stands already stays, for its run is not made good yet. */
+    /**
+     * Puts the marker up, durably, before the first change. One that stands already stays, for its run is not made good yet.
+     *
+     * @throws UnsafeException if something that is no marker has its place
+     */
     void raise() throws IOException {
         if (stands()) {
             return;
         }
-        Files.deleteIfExists(marker);
+        requirePlace();
+        try {
+            Files.deleteIfExists(marker);
+            write();
+        } catch (IOException e) {
+            throw new IOException("nothing was changed, for the marker " + marker + ", which must stand beside the image"
+                    + " meanwhile, cannot be written: " + e, e);
+        }
+    }
+
+    private void write() throws IOException {
         try (FileChannel channel = FileChannel.open(marker, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
-            ByteBuffer bytes = ByteBuffer.wrap(content().getBytes(StandardCharsets.UTF_8));
+            ByteBuffer bytes = ByteBuffer.wrap(content.getBytes(StandardCharsets.UTF_8));
             while (bytes.hasRemaining()) {
                 channel.write(bytes);
             }
@@ -82,11 +99,7 @@ final class RunMarker {
      * change, and one of an image that was replaced since; never a file that is no marker.
      */
     void remove() throws IOException {
-        if (!Files.isRegularFile(marker, LinkOption.NOFOLLOW_LINKS) || Files.size(marker) > MAX_SIZE) {
-            return;
-        }
-        String text = new String(Files.readAllBytes(marker), StandardCharsets.ISO_8859_1);
-        if ((text.startsWith(MAGIC) || MAGIC.startsWith(text)) && Files.deleteIfExists(marker)) {
+        if (read().isPresent() && Files.deleteIfExists(marker)) {
             syncDirectory();
         }
     }

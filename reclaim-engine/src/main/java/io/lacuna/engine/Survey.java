@@ -14,6 +14,7 @@ import io.lacuna.partition.VolumeSignature;
 import io.lacuna.partition.VolumeSignatures;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -24,12 +25,20 @@ import java.util.Set;
  */
 final class Survey {
 
+    /** Ours: what is left alone anyway is looked through that often; a table with more of that is wrong as a whole. */
+    private static final int MAX_LOOKS = 128;
+
     private final BlockSource disk;
     private final PartitionTable table;
     private final Set<ReclaimOptions.Include> includes;
     private final List<SurveyedVolume> volumes = new ArrayList<>();
     /** Why nothing on the whole disk may change; null as long as nothing speaks against it. */
     private String machineDoubt;
+    /** Where on the disk the signatures stand that belong to a volume. */
+    private final Set<Long> volumeSignatures = new HashSet<>();
+    private int looks;
+    /** A volume whose file system could not be believed, so that it may reach past its partition; null if there is none. */
+    private SurveyedVolume boundless;
 
     private Survey(BlockSource disk, PartitionTable table, Set<ReclaimOptions.Include> includes) {
         this.disk = disk;
@@ -55,21 +64,23 @@ final class Survey {
     }
 
     private void run() throws IOException {
-        String diskDoubt = foreignSignatureOutsidePartitions();
         for (Partition partition : table.partitions()) {
             volumes.add(survey(partition));
         }
         if (includes.contains(ReclaimOptions.Include.GAPS)) {
             addGaps();
         }
-        String doubt = machineDoubt != null ? machineDoubt : diskDoubt;
+        String doubt = machineDoubt != null ? machineDoubt : diskDoubt();
         if (doubt != null) {
             volumes.replaceAll(volume -> volume.refused(doubt));
         }
     }
 
-    /** A disk that is as a whole a member of a RAID carries the set's metadata outside of its partitions. */
-    private String foreignSignatureOutsidePartitions() throws IOException {
+    /**
+     * A disk that is as a whole a member of a RAID, or a file system, and has a partition table all the same. What stands at the
+     * end of the disk may lie inside the last partition, but then at a place where that partition's own would not be.
+     */
+    private String diskDoubt() throws IOException {
         if (table.scheme().equals("none")) {
             return null;
         }
@@ -81,13 +92,8 @@ final class Survey {
             }
         }
         for (VolumeSignature signature : VolumeSignatures.scan(disk)) {
-            boolean inside = false;
-            for (Partition partition : table.partitions()) {
-                inside |= signature.offset() >= partition.offset()
-                        && signature.offset() - partition.offset() < partition.length();
-            }
-            if (!inside) {
-                return "the disk has a partition table and, outside of all partitions, the signature of "
+            if (!volumeSignatures.contains(signature.offset())) {
+                return "the disk has a partition table and, belonging to no partition, the signature of "
                         + signature.description() + ": its partitions may not be what they seem";
             }
         }
@@ -96,6 +102,7 @@ final class Survey {
 
     private SurveyedVolume survey(Partition partition) throws IOException {
         if (partition.refusal().isPresent()) {
+            lookForSavedMemory(partition);
             return skipped(partition, partition.typeName(), partition.refusal().get());
         }
         BlockSource volume = disk.window(partition.offset(), partition.length());
@@ -111,22 +118,66 @@ final class Survey {
         }
         for (VolumeSignature signature : signatures) {
             names.add(signature.name());
-            if (signature.kind() == VolumeSignature.Kind.SAVED_MEMORY) {
-                machineDoubt = "a volume of this disk holds the saved memory of a hibernated guest (" + signature.description()
-                        + "): start the guest and shut it down fully, then try again";
-            }
+            volumeSignatures.add(partition.offset() + signature.offset());
+            noteSavedMemory(signature);
         }
         if (names.isEmpty()) {
             return skipped(partition, "unknown", "no known signature of a file system: what it holds cannot be told");
         }
         if (names.size() > 1) {
-            return skipped(partition, names.get(0), "the signatures of " + String.join(" and ", names)
+            for (FileSystemProbe probe : probes) {
+                lookForSavedMemory(probe, volume);
+            }
+            boundless = skipped(partition, names.get(0), "the signatures of " + String.join(" and ", names)
                     + " stand on one volume, and one of them must be stale; wipe the stale one in the guest (wipefs)");
+            return boundless;
         }
         if (probes.isEmpty()) {
             return surveyForeign(partition, signatures.get(0));
         }
         return surveyFileSystem(partition, probes.get(0), names.get(0), volume);
+    }
+
+    private void noteSavedMemory(VolumeSignature signature) {
+        if (signature.kind() == VolumeSignature.Kind.SAVED_MEMORY) {
+            machineDoubt = "a volume of this disk holds the saved memory of a hibernated guest (" + signature.description()
+                    + "): start the guest and shut it down fully, then try again";
+        }
+    }
+
+    /** A partition that is left alone unseen may still hold what speaks against all the others. */
+    private void lookForSavedMemory(Partition partition) throws IOException {
+        if (partition.offset() >= disk.size() || partition.length() <= 0) {
+            return;
+        }
+        if (++looks > MAX_LOOKS) {
+            machineDoubt = "the partition table has more than " + MAX_LOOKS + " entries that contradict each other or the disk: "
+                    + "repair it in the guest";
+            return;
+        }
+        BlockSource volume = disk.window(partition.offset(), Math.min(partition.length(), disk.size() - partition.offset()));
+        VolumeSignatures.scan(volume).forEach(this::noteSavedMemory);
+        for (FileSystemProbe probe : FileSystems.probes()) {
+            if (probe.recognise(volume).isPresent()) {
+                lookForSavedMemory(probe, volume);
+            }
+        }
+    }
+
+    private void lookForSavedMemory(FileSystemProbe probe, BlockSource volume) throws IOException {
+        try {
+            probe.open(volume).freeSpace();
+        } catch (UnsafeException e) {
+            noteDoubt(e);
+        } catch (DiskFormatException e) {
+            // The volume is left alone in any case, for another reason.
+        }
+    }
+
+    private void noteDoubt(UnsafeException e) {
+        if (e.scope() == UnsafeException.Scope.MACHINE) {
+            machineDoubt = e.reason();
+        }
     }
 
     private SurveyedVolume surveyForeign(Partition partition, VolumeSignature signature) {
@@ -149,19 +200,19 @@ final class Survey {
             FreeSpace space = fileSystem.freeSpace();
             Extent ownRange = new Extent(0, Math.max(1, Math.min(fileSystem.length(), volume.size())));
             if (fileSystem.length() > volume.size() || !space.free().minus(ExtentSet.of(ownRange)).isEmpty()) {
-                return skipped(partition, fileSystem.type(), "its free space reaches past its own end (" + fileSystem.length()
-                        + " of " + volume.size() + " bytes)");
+                boundless = skipped(partition, fileSystem.type(), "its free space reaches past its own end ("
+                        + fileSystem.length() + " of " + volume.size() + " bytes)");
+                return boundless;
             }
             return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
                     fileSystem.type(), fileSystem.label(), space.free().shift(partition.offset()), null, space.evidence(),
                     space.remarks());
         } catch (UnsafeException e) {
-            if (e.scope() == UnsafeException.Scope.MACHINE) {
-                machineDoubt = e.reason();
-            }
+            noteDoubt(e);
             return skipped(partition, type, e.reason());
         } catch (DiskFormatException e) {
-            return skipped(partition, type, e.reason());
+            boundless = skipped(partition, type, e.reason());
+            return boundless;
         }
     }
 
@@ -174,8 +225,10 @@ final class Survey {
         ExtentSet gaps = table.gaps();
         if (!gaps.isEmpty()) {
             long start = gaps.start(0);
-            volumes.add(new SurveyedVolume(0, start, gaps.end(gaps.count() - 1) - start, table.scheme(), "gaps", "", gaps,
-                    null, List.of("between partitions"), List.of()));
+            SurveyedVolume found = new SurveyedVolume(0, start, gaps.end(gaps.count() - 1) - start, table.scheme(), "gaps", "",
+                    gaps, null, List.of("between partitions"), List.of());
+            volumes.add(boundless == null ? found : found.refused("the file system of volume " + boundless.index()
+                    + " cannot be believed and may reach past its partition, into what looks unused; repair it first"));
         }
     }
 }

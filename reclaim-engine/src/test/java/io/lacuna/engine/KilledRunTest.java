@@ -1,7 +1,6 @@
 package io.lacuna.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
@@ -57,12 +56,14 @@ class KilledRunTest {
         for (int i = 0; i < KILLS; i++) {
             Path image = directory.resolve("image.qcow2");
             Tools.shell("cp --sparse=always \"$1\" \"$2\"", pristine, image);
-            if (killWhileItApplies(image, random.nextInt(25_000_000))) {
+            Path marker = image.resolveSibling("image.qcow2.lacuna-run");
+            // Two in three die while they change tables, the others at any moment behind their plan.
+            boolean aimed = i % 3 != 0;
+            if (killWhileItApplies(image, aimed ? marker : null, random.nextInt(aimed ? 8_000_000 : 25_000_000))) {
                 killed++;
             }
-            Path marker = image.resolveSibling("image.qcow2.lacuna-run");
             // A marker that is not whole yet stood before the first change.
-            boolean marked = Files.exists(marker) && Files.readString(marker).endsWith("\n") && Files.size(marker) > 20;
+            boolean marked = Files.exists(marker) && Files.readString(marker).matches("lacuna.run/1\n\\d+\n");
             cut += marked ? 1 : 0;
             assertValid(image, disk, free);
 
@@ -76,7 +77,7 @@ class KilledRunTest {
             new ReclaimRun(disk, image, directory).proveContent(free, free.inwardTo(4096));
         }
         System.out.println(killed + " of " + KILLS + " runs were killed before their end, " + cut + " with their marker up");
-        assertNotEquals(0, cut, "no run was cut while it changed tables: the test proves nothing");
+        assertTrue(cut >= KILLS / 5, "only " + cut + " runs were cut while they changed tables: the test proves little");
     }
 
     /** Status 3 is leaks only; 2 would be corruption. */
@@ -89,13 +90,17 @@ class KilledRunTest {
         Files.delete(raw);
     }
 
-    private boolean killWhileItApplies(Path image, int afterNanos) throws Exception {
+    /** @param marker what to wait for before the time is counted; null for the plan alone */
+    private boolean killWhileItApplies(Path image, Path marker, int afterNanos) throws Exception {
         Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 "-XX:TieredStopAtLevel=1", Victim.class.getName(), image.toString())
                 .redirectError(ProcessBuilder.Redirect.INHERIT).start();
         int planned = process.getInputStream().read();
         assertEquals('p', planned, "the victim did not get to its plan");
+        while (marker != null && process.isAlive() && Files.notExists(marker)) {
+            Thread.onSpinWait();
+        }
         TimeUnit.NANOSECONDS.sleep(afterNanos);
         process.destroyForcibly();
         return process.waitFor() != 0;

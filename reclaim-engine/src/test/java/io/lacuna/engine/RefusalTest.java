@@ -14,7 +14,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -53,7 +52,7 @@ class RefusalTest {
         return ReclaimRun.run(image, ReclaimOptions.builder().build());
     }
 
-    private static void assertRefused(Path image, String reason) {
+    static void assertRefused(Path image, String reason) {
         Tools.shell("sync \"$1\"", image);
         String state = Tools.shell("stat -c '%b %s %y %z' \"$1\"; sha256sum < \"$1\"", image);
         for (ReclaimOptions.Purpose purpose : List.of(ReclaimOptions.Purpose.DRY_RUN, ReclaimOptions.Purpose.RECLAIM)) {
@@ -78,22 +77,6 @@ class RefusalTest {
     }
 
     @Test
-    void suspendedGuestInSwapPutsEveryVolumeInDoubt() throws IOException {
-        GuestVolume swap = foreign("swap", 4 * MIB, "mkswap \"$1\" > /dev/null; "
-                + "printf S1SUSPEND | dd of=\"$1\" bs=1 seek=4086 conv=notrunc status=none");
-        assertRefused(GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap).file(), "hibernated");
-    }
-
-    @Test
-    void raidOfTheWholeDiskPutsItsPartitionsInDoubt() throws IOException {
-        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "mbr", 512, copyOf("a")).file();
-        // Intel's metadata starts one sector before the last one of the disk.
-        Tools.shell("size=$(stat -c %s \"$1\"); printf 'Intel Raid ISM Cfg Sig. 1.3.00' "
-                + "| dd of=\"$1\" bs=512 seek=$((size / 512 - 2)) conv=notrunc status=none", disk);
-        assertRefused(disk, "RAID");
-    }
-
-    @Test
     void volumeInDoubtIsSkippedAndTheOtherOneReclaimed() throws IOException {
         GuestVolume dirty = copyOf("dirty");
         Tools.ok("debugfs", "-w", "-R", "set_super_value state 0", dirty.file().toString());
@@ -105,29 +88,6 @@ class RefusalTest {
         assertEquals(List.of(false, true), report.volumes().stream().map(VolumeReport::skipped).toList());
         ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0));
         assertEquals(List.of(), disk.differences(image, free, free.inwardTo(4096)));
-    }
-
-    @Test
-    void swapAndGapsGoOnlyWhenAskedFor() throws IOException {
-        GuestVolume swap = foreign("swap", 4 * MIB + 512 * 1024, "mkswap -L keepme \"$1\" > /dev/null");
-        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap, copyOf("b"));
-        long gap = disk.offsets().get(1) + swap.file().toFile().length();
-        Tools.shell("dd if=/dev/urandom of=\"$1\" bs=4096 seek=$2 count=$3 conv=notrunc status=none", disk.file(), gap / 4096,
-                (disk.offsets().get(2) - gap) / 4096);
-        ExtentSet rest = ExtentSet.builder().add(disk.offsets().get(1) + 4096, swap.file().toFile().length() - 4096).build()
-                .union(ExtentSet.ofRange(gap, disk.offsets().get(2) - gap));
-        ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0))
-                .union(disk.volumes().get(2).free().shift(disk.offsets().get(2)));
-        for (boolean asked : new boolean[] {false, true}) {
-            Path image = directory.resolve("image.raw");
-            Tools.shell("cp --sparse=always \"$1\" \"$2\"", disk.file(), image);
-            Set<ReclaimOptions.Include> includes = asked ? Set.of(ReclaimOptions.Include.values()) : Set.of();
-            ImageReport report = ReclaimRun.run(image, ReclaimOptions.builder().includes(includes).build());
-            assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
-            ExtentSet allowed = asked ? free.union(rest) : free;
-            assertEquals(List.of(), disk.differences(image, allowed, allowed.inwardTo(4096)), report.toString());
-            assertTrue(Tools.ok("sfdisk", "-d", image.toString()).contains("start=        2048"));
-        }
     }
 
     @Test
@@ -159,6 +119,53 @@ class RefusalTest {
         try (ReclaimSession session = Reclaimer.open(image, options)) {
             assertEquals(ImageReport.Verdict.RECLAIMED, session.apply(plan, Progress.NONE).verdict());
         }
+    }
+
+    @Test
+    void aDataFileThatChangesUnderThePlanStopsTheRun() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Path data = directory.resolve("vm.data");
+        Tools.shell("qemu-img create -q -f qcow2 -o data_file=\"$3\" \"$2\" $(stat -c %s \"$1\"); "
+                + "qemu-img convert -n -f raw -O qcow2 \"$1\" \"$2\"", ext.file(), image, data);
+        ReclaimOptions options = ReclaimOptions.builder().format("qcow2").build();
+        try (ReclaimSession session = Reclaimer.open(image, options)) {
+            ReclaimPlan plan = session.plan();
+            assertTrue(plan.plannedBytes() > 0);
+            Tools.shell("sleep 0.05; dd if=\"$1\" of=\"$1\" bs=4096 count=1 conv=notrunc status=none", data);
+            String before = Tools.ok("stat", "-c", "%y %b", data.toString());
+            UnsafeException refusal = assertThrows(UnsafeException.class, () -> session.apply(plan, Progress.NONE));
+            assertTrue(refusal.getMessage().contains("something wrote"), refusal.getMessage());
+            assertEquals(before, Tools.ok("stat", "-c", "%y %b", data.toString()));
+        }
+        assertEquals(ImageReport.Verdict.RECLAIMED, ReclaimRun.run(image, options).verdict());
+    }
+
+    /** The guest of a raw disk makes a neighbour's disk its data file, and a fresh file system say that all of it is free. */
+    @Test
+    void theHeaderThatAGuestWroteLeadsToNoNeighboursDisk() throws IOException {
+        Tools.require("qemu-img", "mke2fs");
+        Path guest = directory.resolve("guest.raw");
+        Path neighbour = copyOf("neighbour.raw").file();
+        Tools.shell("cd \"$1\"; size=$(stat -c %s neighbour.raw); truncate -s $size fresh.raw; mke2fs -q -F -t ext4 fresh.raw\n"
+                + "cp --sparse=always neighbour.raw keep; qemu-img create -q -f qcow2 -o data_file=neighbour.raw -b fresh.raw -F raw "
+                + "evil $size; cp --sparse=always keep neighbour.raw; truncate -s $size guest.raw\n"
+                + "dd if=evil of=guest.raw conv=notrunc status=none; rm evil keep", directory);
+        String before = Tools.ok("sha256sum", neighbour.toString());
+        assertRefused(guest, "--format");
+        assertEquals(before, Tools.ok("sha256sum", neighbour.toString()));
+    }
+
+    @Test
+    void aFileInTheMarkersPlaceIsNotOurs() throws IOException {
+        Tools.require("qemu-img");
+        Path image = directory.resolve("vm.qcow2");
+        Tools.ok("qemu-img", "convert", "-O", "qcow2", ext.file().toString(), image.toString());
+        Path notes = Files.write(directory.resolve("vm.qcow2.lacuna-run"), new byte[] {'n', (byte) 0xFF});
+        String before = Tools.ok("sha256sum", image.toString());
+        assertRefused(image, notes.toString());
+        assertEquals(2, Files.size(notes));
+        assertEquals(before, Tools.ok("sha256sum", image.toString()));
     }
 
     @Test

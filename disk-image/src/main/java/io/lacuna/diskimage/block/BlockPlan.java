@@ -15,6 +15,7 @@ public final class BlockPlan implements Deallocation {
 
     private final DiskImage image;
     private final BlockTable table;
+    private final boolean finishing;
     private final ReclaimMode mode;
     private final long blockSize;
     private final ExtentSet reclaimable;
@@ -27,15 +28,17 @@ public final class BlockPlan implements Deallocation {
     private final CompactionJournal journal;
 
     /**
+     * @param finishing whether the table has something of a cut run to put right
      * @param unmapped guest ranges of whole blocks
      * @param freePieces where the guest's free bytes are stored
      * @param journal of a run that moves blocks, and what an earlier one may have left; null if the image never needs one
      */
-    BlockPlan(DiskImage image, BlockTable table, ReclaimMode mode, long blockSize, ExtentSet reclaimable,
+    BlockPlan(DiskImage image, BlockTable table, boolean finishing, ReclaimMode mode, long blockSize, ExtentSet reclaimable,
             List<Retained> retained, long unreferencedBytes, List<String> remarks, ExtentSet unmapped, List<FilePlan> files,
             GuestPieces freePieces, CompactionJournal journal) {
         this.image = image;
         this.table = table;
+        this.finishing = finishing;
         this.mode = mode;
         this.blockSize = blockSize;
         this.reclaimable = reclaimable;
@@ -104,7 +107,7 @@ public final class BlockPlan implements Deallocation {
 
     /** @return whether the image itself stays as it is */
     boolean leavesImageAlone() {
-        return unmapped.isEmpty() && files.stream().allMatch(file -> file.punches().isEmpty() && !file.isPacked());
+        return !finishing && unmapped.isEmpty() && files.stream().allMatch(file -> file.punches().isEmpty() && !file.isPacked());
     }
 
     @Override
@@ -134,7 +137,7 @@ public final class BlockPlan implements Deallocation {
 
     @Override
     public boolean changesTables() {
-        return !unmapped.isEmpty() || isPacking();
+        return finishing || !unmapped.isEmpty() || isPacking();
     }
 
     @Override

@@ -130,9 +130,12 @@ final class BlockPlanner {
 
     /** @return what nothing in a file refers to, where an earlier run is known to have left such; moved blocks fill it anyway */
     private List<ExtentSet> unreferenced(CompactionJournal journal) throws IOException {
-        boolean cut = request.repair() || journal != null && journal.stands();
-        return unmapping && cut && !isPacking() ? new Unreferenced(map, table).find()
+        return unmapping && wasCut(journal) && !isPacking() ? new Unreferenced(map, table).find()
                 : Collections.nCopies(fileCount, ExtentSet.EMPTY);
+    }
+
+    private boolean wasCut(CompactionJournal journal) {
+        return request.repair() || journal != null && journal.stands();
     }
 
     private List<HostSide> sides(List<ExtentSet> stored, List<ExtentSet> unreferenced) throws IOException {
@@ -186,7 +189,8 @@ final class BlockPlanner {
                         + (fileCount > 1 ? " (" + file.file().path().getFileName() + ")." : "."));
             }
         }
-        return new BlockPlan(image, table, request.mode(), map.blockSize(), reclaimable, parts.retained(), unreferencedBytes,
+        boolean finishing = table != null && request.mode() != ReclaimMode.PUNCH && wasCut(journal) && table.isUnfinished();
+        return new BlockPlan(image, table, finishing, request.mode(), map.blockSize(), reclaimable, parts.retained(), unreferencedBytes,
                 remarks, unmapped, files, pieces, journal);
     }
 }

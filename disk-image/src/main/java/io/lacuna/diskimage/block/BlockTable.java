@@ -54,6 +54,11 @@ public interface BlockTable {
         void block(long guestOffset, long guestLength, int file, long hostOffset, long hostLength) throws IOException;
     }
 
+    /** @return whether a run that was cut left something in the image that {@link #begin} and {@link #end} alone put right */
+    default boolean isUnfinished() {
+        return false;
+    }
+
     /**
      * Called once before anything is written or punched: whatever must be said in the image first (a new GUID, a flag for an
      * unclean shutdown, the replay of a log).

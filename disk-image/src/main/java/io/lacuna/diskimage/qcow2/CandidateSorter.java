@@ -68,7 +68,7 @@ final class CandidateSorter {
         long offset = entry & L2Entry.OFFSET;
         int references = scan.counts.get(offset >>> header.clusterBits());
         boolean copied = (entry & L2Entry.COPIED) != 0;
-        boolean excess = doubtful.contains(offset, 1);
+        boolean excess = !doubtful.isEmpty() && doubtful.contains(offset, 1);
         if (copied && (references > 1 || excess)) {
             throw new CorruptException("COPIED flag of a " + what + " (repair the image with 'qemu-img check -r all')",
                     offset, "a reference count of 1", excess ? "more than " + references : references);
@@ -210,7 +210,7 @@ final class CandidateSorter {
 
     private boolean isDoubtful(long entry) {
         long first = entries.compressedOffset(entry) & -header.clusterSize();
-        long last = ReferenceScan.lastCompressedCluster(header, entries, entry) << header.clusterBits();
+        long last = ClusterUse.lastCompressedCluster(header, entries, entry) << header.clusterBits();
         return doubtful.intersects(first, last + header.clusterSize() - first);
     }
 }

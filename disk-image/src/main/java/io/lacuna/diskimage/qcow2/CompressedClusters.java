@@ -26,6 +26,7 @@ final class CompressedClusters {
     private final Qcow2Header header;
     private final L2Entry entries;
     private final Map<Long, byte[]> remembered;
+    private Inflater inflater;
 
     CompressedClusters(BlockSource file, Qcow2Header header) {
         this.file = file;
@@ -69,10 +70,22 @@ final class CompressedClusters {
         remembered.clear();
     }
 
-    private static boolean inflate(byte[] packed, byte[] cluster) {
-        Inflater inflater = new Inflater(true);
+    /** Frees the native memory; whatever is unpacked afterwards takes some anew. */
+    synchronized void release() {
+        if (inflater != null) {
+            inflater.end();
+            inflater = null;
+        }
+        remembered.clear();
+    }
+
+    private boolean inflate(byte[] packed, byte[] cluster) {
+        if (inflater == null) {
+            inflater = new Inflater(true);
+        }
+        inflater.reset();
+        inflater.setInput(packed);
         try {
-            inflater.setInput(packed);
             int done = 0;
             while (done < cluster.length) { // Ends: no progress means the stream is over or wants more than there is.
                 int count = inflater.inflate(cluster, done, cluster.length - done);
@@ -84,8 +97,6 @@ final class CompressedClusters {
             return true;
         } catch (DataFormatException e) {
             return false;
-        } finally {
-            inflater.end();
         }
     }
 

@@ -66,13 +66,14 @@ final class PackedClusters {
         words[bit >>> 6] = words[bit >>> 6] & ~(mask(log) << bit) | (long) value << bit;
     }
 
-    /** Adds a number, which may be negative, to that of a cluster. */
-    void add(long cluster, int amount) throws CorruptException, UnsupportedException {
+    /** Adds a number, which may be negative, to that of a cluster. @return the sum */
+    int add(long cluster, int amount) throws CorruptException, UnsupportedException {
         long sum = (long) get(cluster) + amount;
         if (sum > Integer.MAX_VALUE || sum < 0) {
             throw new CorruptException("references to cluster " + cluster, -1, "less than 2^31", sum);
         }
         set(cluster, (int) sum);
+        return (int) sum;
     }
 
     private long[] widen(long[] words, int log) throws UnsupportedException {

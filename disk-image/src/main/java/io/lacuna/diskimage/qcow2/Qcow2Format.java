@@ -22,14 +22,16 @@ public final class Qcow2Format implements DiskImageFormat {
         return NAME;
     }
 
+    /** Version 1 has the same magic, but is another format. */
     @Override
     public boolean recognises(HostFile file) throws IOException {
-        if (file.size() < Integer.BYTES) {
+        if (file.size() < 2 * Integer.BYTES) {
             return false;
         }
-        ByteBuffer magic = ByteBuffer.allocate(Integer.BYTES);
-        file.read(0, magic);
-        return magic.getInt(0) == Qcow2Header.MAGIC;
+        ByteBuffer start = ByteBuffer.allocate(2 * Integer.BYTES);
+        file.read(0, start);
+        int version = start.getInt(Integer.BYTES);
+        return start.getInt(0) == Qcow2Header.MAGIC && (version == 2 || version == 3);
     }
 
     @Override

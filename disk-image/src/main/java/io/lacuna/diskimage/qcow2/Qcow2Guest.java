@@ -12,6 +12,8 @@ final class Qcow2Guest implements BlockSource {
 
     /** More pieces than this are not worth the fetching. */
     private static final int MAX_PREFETCHED = 256;
+    /** Nor are more bytes at once: already to find their places would cost. */
+    private static final long MAX_PREFETCHED_BYTES = 256 << 20;
 
     private final Qcow2Header header;
     private final HostFile file;
@@ -47,6 +49,12 @@ final class Qcow2Guest implements BlockSource {
         l1 = newL1;
         cache.clear();
         compressed.clear();
+    }
+
+    /** Nothing will be read any more. */
+    void release() {
+        compressed.release();
+        cache.clear();
     }
 
     long[] l1() {
@@ -89,7 +97,7 @@ final class Qcow2Guest implements BlockSource {
         }
         int[] left = {MAX_PREFETCHED};
         try {
-            forEachPiece(offset, Math.min(length, size() - offset), piece -> {
+            forEachPiece(offset, Math.min(Math.min(length, MAX_PREFETCHED_BYTES), size() - offset), piece -> {
                 if (left[0]-- == 0) {
                     throw new IOException("enough");
                 }

@@ -174,6 +174,7 @@ final class Qcow2Image implements DiskImage {
 
     @Override
     public void close() throws IOException {
+        guest.release();
         IOException failure = closeAll(file, dataFile, backing);
         if (failure != null) {
             throw failure;

@@ -37,7 +37,7 @@ final class Qcow2Planner {
         this.file = file;
         this.dataFile = dataFile;
         this.request = request;
-        this.unmapping = request.mode() == ReclaimMode.DEALLOCATE && !header.rawDataFile();
+        this.unmapping = request.mode() != ReclaimMode.PUNCH && !header.rawDataFile();
         this.entries = new L2Entry(header);
     }
 
@@ -46,7 +46,7 @@ final class Qcow2Planner {
      * @param backingSize bytes of the parent's disk; 0 without one
      */
     Qcow2Plan plan(long[] l1, long backingSize) throws IOException {
-        if (!unmapping && (header.autoclear() & ~Qcow2Header.AUTOCLEAR_KNOWN) != 0) {
+        if (request.mode() == ReclaimMode.PUNCH && (header.autoclear() & ~Qcow2Header.AUTOCLEAR_KNOWN) != 0) {
             throw new UnsafeException("the image uses features that must be switched off in its header before anything is"
                     + " written (auto-clear bits 0x" + Long.toHexString(header.autoclear() & ~Qcow2Header.AUTOCLEAR_KNOWN)
                     + "), and punching alone changes no header: use the mode 'deallocate'");
@@ -105,7 +105,7 @@ final class Qcow2Planner {
                 long cluster = offset >>> header.clusterBits();
                 int kind = scan.kinds.get(cluster);
                 // Where the current state refers to it, its COPIED flag would have to change as well.
-                if (kind == ReferenceScan.COMPRESSED || kind == 0 && scan.active != scan.counts
+                if (kind == ClusterUse.COMPRESSED || kind == 0 && scan.active != scan.counts
                         && scan.active.get(cluster) == 0) {
                     corrected.add(offset, header.clusterSize());
                 }
@@ -143,6 +143,10 @@ final class Qcow2Planner {
             planned += search.releasedData().totalBytes();
         } else {
             ownerless = ownerless.intersect(unused.union(comparison.leaked()).union(changes.freedTables()));
+        }
+        if (request.mode() == ReclaimMode.COMPACT) {
+            remarks.add("A qcow2 image is deallocated, not compacted: its file ends behind its last used cluster, and QEMU fills the "
+                    + "gaps before that.");
         }
         Remarks.add(remarks, header, extensions, scan);
         Remarks.addLeaks(remarks, comparison, header, repairing());
@@ -186,7 +190,7 @@ final class Qcow2Planner {
     }
 
     private boolean goesWholly(long entry, ExtentSet released) {
-        long last = ReferenceScan.lastCompressedCluster(header, entries, entry);
+        long last = ClusterUse.lastCompressedCluster(header, entries, entry);
         for (long cluster = entries.compressedOffset(entry) >>> header.clusterBits(); cluster <= last; cluster++) {
             if (scan.counts.get(cluster) != 0
                     || !released.intersects(cluster << header.clusterBits(), header.clusterSize())) {

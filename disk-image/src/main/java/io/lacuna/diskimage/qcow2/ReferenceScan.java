@@ -15,24 +15,14 @@ import java.util.List;
  */
 final class ReferenceScan {
 
-    /** Values in {@link #kinds}; 0 is data or nothing. */
-    static final int TABLE = 1;
-    static final int L2 = 2;
-    static final int COMPRESSED = 3;
-
-    /** Ours: tables of zeros in holes of the file cost nothing to make, so hostile ones must not cost much to read. */
-    private static final long MAX_TABLES_IN_HOLES = 1L << 30;
-
     private final Qcow2Header header;
     private final Qcow2Extensions extensions;
     private final HostFile file;
     private final long[] l1;
-    private final ExtentSet stored;
     private final ExtentSet free;
     private final L2Entry entries;
     private final TableReader tables;
-    private final long clusters;
-    private long bytesInHoles;
+    private final ClusterUse use;
 
     /** References found, by host cluster. */
     final PackedClusters counts;
@@ -61,14 +51,13 @@ final class ReferenceScan {
         this.extensions = extensions;
         this.file = file;
         this.l1 = l1;
-        this.stored = stored;
         this.free = free;
         this.entries = new L2Entry(header);
         this.tables = new TableReader(file, (int) header.clusterSize());
-        this.clusters = header.hostClusters(file.size());
-        this.counts = new PackedClusters(clusters);
-        this.kinds = new PackedClusters(clusters);
-        this.active = header.snapshotCount() > 0 ? new PackedClusters(clusters) : counts;
+        this.use = new ClusterUse(header, file, stored);
+        this.counts = use.counts;
+        this.kinds = use.kinds;
+        this.active = use.active;
         this.candidates = new ClusterRuns(header.clusterSize());
     }
 
@@ -90,28 +79,28 @@ final class ReferenceScan {
 
     /** Everything that is not data and not an L2 table, before anything is followed: nothing may lie in two of them. */
     private void markTables() throws IOException {
-        mark("header", 0, 1);
-        mark("L1 table", header.l1Offset(), (long) header.l1Entries() * Long.BYTES);
-        mark("refcount table", header.refcountTableOffset(), (long) header.refcountTableClusters() << header.clusterBits());
+        use.mark("header", 0, 1);
+        use.mark("L1 table", header.l1Offset(), (long) header.l1Entries() * Long.BYTES);
+        use.mark("refcount table", header.refcountTableOffset(), (long) header.refcountTableClusters() << header.clusterBits());
         refcounts = RefcountTable.read(header, file);
         for (long block : refcounts.blocks()) {
             if (block != 0) {
-                mark("refcount block", block, header.clusterSize());
+                use.mark("refcount block", block, header.clusterSize());
             }
         }
         if (header.snapshotCount() > 0) {
             Snapshot.Table table = Snapshot.parseAll(file, header);
             snapshots = table.snapshots();
-            mark("snapshot table", header.snapshotsOffset(), table.length());
+            use.mark("snapshot table", header.snapshotsOffset(), table.length());
             for (Snapshot snapshot : snapshots) {
-                mark("snapshot's L1 table", snapshot.l1Offset(), (long) snapshot.l1Entries() * Long.BYTES);
+                use.mark("snapshot's L1 table", snapshot.l1Offset(), (long) snapshot.l1Entries() * Long.BYTES);
             }
         }
         if (extensions.hasBitmaps()) {
             bitmaps = PersistentBitmap.parseAll(file, header, extensions);
-            mark("bitmap directory", extensions.bitmapDirectoryOffset(), extensions.bitmapDirectorySize());
+            use.mark("bitmap directory", extensions.bitmapDirectoryOffset(), extensions.bitmapDirectorySize());
             for (PersistentBitmap bitmap : bitmaps) {
-                mark("bitmap table", bitmap.tableOffset(), (long) bitmap.tableEntries() * Long.BYTES);
+                use.mark("bitmap table", bitmap.tableOffset(), (long) bitmap.tableEntries() * Long.BYTES);
             }
             for (PersistentBitmap bitmap : bitmaps) {
                 markBits(bitmap);
@@ -120,35 +109,13 @@ final class ReferenceScan {
     }
 
     private void markBits(PersistentBitmap bitmap) throws IOException {
-        spendHole(bitmap.tableOffset(), (long) bitmap.tableEntries() * Long.BYTES);
+        use.spendHole(bitmap.tableOffset(), (long) bitmap.tableEntries() * Long.BYTES);
         tables.forEachEntry(bitmap.tableOffset(), bitmap.tableEntries(), (index, entry) -> {
             long offset = PersistentBitmap.dataOffset(entry, bitmap.tableOffset() + index * Long.BYTES);
             if (offset != 0) {
-                mark("bitmap data", offset, header.clusterSize());
+                use.mark("bitmap data", offset, header.clusterSize());
             }
         });
-    }
-
-    private void mark(String what, long offset, long length) throws IOException {
-        if (length == 0) {
-            return;
-        }
-        if ((offset & header.clusterSize() - 1) != 0 || !header.insideFile(offset, length, file.size())) {
-            throw new CorruptException(what, offset, "whole clusters inside the file", length + " bytes");
-        }
-        long end = offset + length - 1 >>> header.clusterBits();
-        for (long cluster = offset >>> header.clusterBits(); cluster <= end; cluster++) {
-            if (kinds.get(cluster) != 0) {
-                throw overlap(what, cluster);
-            }
-            kinds.set(cluster, TABLE);
-            counts.add(cluster, 1);
-        }
-    }
-
-    private CorruptException overlap(String what, long cluster) {
-        return new CorruptException(what + " (repair the image with 'qemu-img check -r all')",
-                cluster << header.clusterBits(), "a cluster of its own", "one that another table or other data use");
     }
 
     private void markActiveTables() throws IOException {
@@ -156,19 +123,19 @@ final class ReferenceScan {
         for (long entry : l1) {
             count += entry != 0 ? 1 : 0;
         }
-        if (count > clusters) {
+        if (count > use.clusters) {
             throw new CorruptException("L1 table", header.l1Offset(), "an L2 table of its own for each entry",
-                    count + " entries in a file of " + clusters + " clusters");
+                    count + " entries in a file of " + use.clusters + " clusters");
         }
         activeTables = new int[count];
         int next = 0;
         for (int i = 0; i < l1.length; i++) {
             if (l1[i] != 0) {
                 long offset = entries.l2Offset(l1[i], i, header.l1Offset());
-                if (markL2(offset)) {
+                if (use.markL2(offset)) {
                     activeTables[next++] = i;
                 } else {
-                    throw overlap("L1 entry " + i, offset >>> header.clusterBits());
+                    throw use.overlap("L1 entry " + i, offset >>> header.clusterBits());
                 }
             }
         }
@@ -176,44 +143,16 @@ final class ReferenceScan {
     }
 
     private void markSnapshotTables(Snapshot snapshot) throws IOException {
-        spendHole(snapshot.l1Offset(), (long) snapshot.l1Entries() * Long.BYTES);
+        use.spendHole(snapshot.l1Offset(), (long) snapshot.l1Entries() * Long.BYTES);
         tables.forEachEntry(snapshot.l1Offset(), snapshot.l1Entries(), (index, entry) -> {
             long offset = entries.l2Offset(entry, index, snapshot.l1Offset());
-            if (offset != 0 && markL2(offset)) {
+            if (offset != 0 && use.markL2(offset)) {
                 if (snapshotTableCount == snapshotTables.length) {
                     snapshotTables = Arrays.copyOf(snapshotTables, 2 * snapshotTableCount);
                 }
                 snapshotTables[snapshotTableCount++] = offset;
             }
         });
-    }
-
-    /** @return whether this L2 table was not known before */
-    private boolean markL2(long offset) throws IOException {
-        long cluster = offset >>> header.clusterBits();
-        if (offset == 0 || cluster >= clusters) {
-            throw new CorruptException("L2 table", offset, "a cluster inside the file", "0x" + Long.toHexString(offset));
-        }
-        int kind = kinds.get(cluster);
-        if (kind != 0 && kind != L2) {
-            throw overlap("L2 table", cluster);
-        }
-        counts.add(cluster, 1);
-        if (kind == 0) {
-            kinds.set(cluster, L2);
-            spendHole(offset, header.clusterSize());
-        }
-        return kind == 0;
-    }
-
-    private void spendHole(long offset, long length) throws UnsupportedException {
-        if (length > 0 && !stored.intersects(offset, length)) {
-            bytesInHoles += length;
-            if (bytesInHoles > MAX_TABLES_IN_HOLES) {
-                throw new UnsupportedException("the image keeps more than " + (MAX_TABLES_IN_HOLES >> 30)
-                        + " GiB of empty tables in holes of its file: convert it with 'qemu-img convert' first");
-            }
-        }
     }
 
     private void scanActiveTable(int index, long[] table) throws IOException {
@@ -241,52 +180,17 @@ final class ReferenceScan {
             long guest = firstGuest < 0 ? -1 : firstGuest + i / step << header.clusterBits();
             L2Entry.Kind kind = entries.kind(entry, guest);
             if (kind == L2Entry.Kind.COMPRESSED) {
-                countCompressed(entry, references);
+                use.countCompressed(entry, references);
                 continue;
             }
             if (step == 2) {
                 entries.checkSubclusters(table[i + 1], entry, guest);
             }
             if ((entry & L2Entry.OFFSET) != 0 && !header.hasDataFile()) {
-                countData((entry & L2Entry.OFFSET) >>> header.clusterBits(), references, also);
+                use.countData((entry & L2Entry.OFFSET) >>> header.clusterBits(), references, also);
             }
         }
         return used;
-    }
-
-    private void countData(long cluster, int references, PackedClusters also) throws IOException {
-        if (cluster >= clusters) {
-            throw new CorruptException("L2 entry", cluster << header.clusterBits(), "a cluster inside the file",
-                    "one behind its end");
-        }
-        if (kinds.get(cluster) != 0) {
-            throw overlap("data cluster", cluster);
-        }
-        counts.add(cluster, references);
-        if (also != null) {
-            also.add(cluster, 1);
-        }
-    }
-
-    private void countCompressed(long entry, int references) throws IOException {
-        long last = lastCompressedCluster(header, entries, entry);
-        for (long cluster = entries.compressedOffset(entry) >>> header.clusterBits(); cluster <= last; cluster++) {
-            if (cluster >= clusters || cluster == 0) {
-                throw new CorruptException("compressed cluster", cluster << header.clusterBits(),
-                        "a place inside the file, behind the header", "0x" + Long.toHexString(entry));
-            }
-            int kind = kinds.get(cluster);
-            if (kind != COMPRESSED && (kind != 0 || counts.get(cluster) != 0)) {
-                throw overlap("compressed cluster", cluster);
-            }
-            kinds.set(cluster, COMPRESSED);
-            counts.add(cluster, references);
-        }
-    }
-
-    /** @return the last host cluster that a compressed cluster touches; it holds a reference to each of them */
-    static long lastCompressedCluster(Qcow2Header header, L2Entry entries, long entry) {
-        return entries.compressedOffset(entry) + entries.compressedLength(entry) - 1 >>> header.clusterBits();
     }
 
     private void collect(long[] table, long firstGuest) {

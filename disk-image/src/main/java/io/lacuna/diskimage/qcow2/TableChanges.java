@@ -54,9 +54,9 @@ final class TableChanges {
         enter(table);
         for (int i = 0; i < count; i++) {
             unmapped.add(guestCluster + i, entry + (long) i * header.clusterSize());
-            if (!header.hasDataFile()) {
-                release(((entry & L2Entry.OFFSET) >>> header.clusterBits()) + i);
-            }
+        }
+        if (!header.hasDataFile()) {
+            release((entry & L2Entry.OFFSET) >>> header.clusterBits(), count);
         }
         took(table, guestCluster, count);
     }
@@ -65,10 +65,9 @@ final class TableChanges {
     void unmapCompressed(int table, long guestCluster, long entry) throws CorruptException, UnsupportedException {
         enter(table);
         unmapped.add(guestCluster, entry);
-        long last = ReferenceScan.lastCompressedCluster(header, entries, entry);
-        for (long cluster = entries.compressedOffset(entry) >>> header.clusterBits(); cluster <= last; cluster++) {
-            release(cluster);
-        }
+        long last = ClusterUse.lastCompressedCluster(header, entries, entry);
+        long first = entries.compressedOffset(entry) >>> header.clusterBits();
+        release(first, (int) (last - first) + 1);
         took(table, guestCluster, 1);
     }
 
@@ -87,12 +86,14 @@ final class TableChanges {
         }
     }
 
-    private void release(long cluster) throws CorruptException, UnsupportedException {
-        scan.counts.add(cluster, -1);
-        long offset = cluster << header.clusterBits();
-        recounted.add(offset, header.clusterSize());
-        if (scan.counts.get(cluster) == 0) {
-            freed.add(offset, header.clusterSize());
+    private void release(long firstCluster, int count) throws CorruptException, UnsupportedException {
+        recounted.add(firstCluster << header.clusterBits(), (long) count << header.clusterBits());
+        int used = 0; // the next cluster behind the last that stays in use
+        for (int i = 0; i <= count; i++) {
+            if (i == count || scan.counts.add(firstCluster + i, -1) != 0) {
+                freed.add(firstCluster + used << header.clusterBits(), (long) (i - used) << header.clusterBits());
+                used = i + 1;
+            }
         }
     }
 
@@ -106,7 +107,7 @@ final class TableChanges {
         emptied[table] = true;
         any = true;
         freedTables.add(offset, header.clusterSize());
-        release(offset >>> header.clusterBits());
+        release(offset >>> header.clusterBits(), 1);
     }
 
     /** @return whether this table goes as a whole, so that its entries need no writing */

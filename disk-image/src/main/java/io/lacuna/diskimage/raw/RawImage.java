@@ -73,7 +73,8 @@ final class RawImage implements DiskImage {
         }
         long done = 0;
         for (Extent hole : ours.holes()) {
-            long piece = file.isBlockDevice() ? LARGEST_DEVICE_PUNCH - LARGEST_DEVICE_PUNCH % ours.granularity()
+            long piece = file.isBlockDevice()
+                    ? Math.max(ours.granularity(), LARGEST_DEVICE_PUNCH - LARGEST_DEVICE_PUNCH % ours.granularity())
                     : hole.length();
             for (long start = hole.offset(); start < hole.end(); start += piece) {
                 long length = Math.min(piece, hole.end() - start);

@@ -71,8 +71,6 @@ class Qcow2DamageTest {
     }
 
     private void assertRightOrRefused(byte[] bytes, String what) {
-        byte[] before = read(bytes);
-        byte[] snapshot = readSnapshot(bytes);
         MemoryHostFile file = new MemoryHostFile(directory.resolve("image.qcow2"), bytes.clone());
         Deallocation plan = null;
         try (DiskImage disk = Images.FORMAT.open(file, new NearbyLinks(directory, Images.FORMAT, false))) {
@@ -85,6 +83,8 @@ class Qcow2DamageTest {
             throw new AssertionError(what, e);
         }
         accepted++;
+        byte[] before = read(bytes);
+        byte[] snapshot = readSnapshot(bytes);
         byte[] after = read(file.bytes());
         if (before != null) {
             assertTrue(after != null, () -> what + ": no longer readable");
@@ -108,7 +108,7 @@ class Qcow2DamageTest {
                     table |= intact[i] == 0;
                 }
                 int within = at % CLUSTER;
-                if (!table || within > 328 && within % 97 != 0) {
+                if (!table || within > 104 && within % 5 != 0 || within > 328 && within % 97 != 0) {
                     continue;
                 }
                 int mask = at % 3 == 0 ? 0xFF : 1 << (at / 8 + at) % 8;
@@ -123,7 +123,7 @@ class Qcow2DamageTest {
     @Test
     void truncatedFilesAreRightOrRefused() {
         Assertions.assertTimeoutPreemptively(Duration.ofSeconds(60), () -> {
-            for (int length = 0; length < intact.length; length += length < 600 ? 1 : 509) {
+            for (int length = 0; length < intact.length; length += length < 300 ? 1 : 1021) {
                 assertRightOrRefused(java.util.Arrays.copyOf(intact, length), "length " + length);
             }
         });

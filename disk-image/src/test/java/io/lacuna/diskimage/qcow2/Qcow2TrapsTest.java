@@ -204,6 +204,7 @@ class Qcow2TrapsTest {
     void dataInATableIsRefused(int field) throws IOException {
         long table = field == 0 ? l2() : get(field);
         put(l2() + 20 * 8, table | COPIED); // the entry of a cluster that is not free
+        putRefcount(table, 2); // so that the counts agree
         refuses(CorruptException.class, FREE);
     }
 

@@ -19,7 +19,6 @@ record Features(int compat, int incompat, int roCompat) {
     private static final long RO_COMPAT = 1L << 33;
 
     static final long HAS_JOURNAL = 0x0004;
-    static final long RESIZE_INODE = 0x0010;
     static final long SPARSE_SUPER2 = 0x0200;
 
     static final long RECOVER = INCOMPAT | 0x0004;

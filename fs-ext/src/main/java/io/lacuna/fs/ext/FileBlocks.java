@@ -136,7 +136,7 @@ final class FileBlocks {
         if (superblock.features().has(Features.METADATA_CSUM)) {
             int computed = Crc32c.update(inode.checksumSeed(), node.copy(0, at), 0, at);
             if (computed != node.s32(at)) {
-                throw corrupt(node, "extent tree checksum (run e2fsck -f in the guest)", at, Superblock.hex(computed),
+                throw corrupt(node, "extent tree checksum", at, Superblock.hex(computed),
                         Superblock.hex(node.s32(at)));
             }
         }
@@ -196,6 +196,7 @@ final class FileBlocks {
     }
 
     private CorruptException corrupt(Bytes place, String what, int at, String expected, Object found) {
-        return place.corrupt("ext journal, inode " + inode.number() + ": " + what, at, expected, found);
+        return place.corrupt("ext journal, inode " + inode.number() + ": " + what + " (run e2fsck -f in the guest)", at,
+                expected, found);
     }
 }

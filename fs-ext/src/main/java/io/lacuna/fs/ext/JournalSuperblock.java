@@ -1,6 +1,7 @@
 package io.lacuna.fs.ext;
 
 import io.lacuna.blockio.Bytes;
+import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Crc32c;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.UnsafeException;
@@ -49,7 +50,7 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
      */
     static JournalSuperblock parse(Bytes b, int blockSize, long available) throws DiskFormatException {
         if (b.s32(0x00) != MAGIC) {
-            throw b.corrupt("ext journal superblock: magic (run e2fsck -f in the guest)", 0x00, Superblock.hex(MAGIC),
+            throw corrupt(b, "magic", 0x00, Superblock.hex(MAGIC),
                     Superblock.hex(b.s32(0x00)));
         }
         int blockType = b.s32(0x04);
@@ -68,21 +69,21 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
         }
         verifyChecksum(b, incompat);
         if (b.u32(0x0C) != blockSize) {
-            throw b.corrupt("ext journal superblock: block size", 0x0C, "that of the file system, " + blockSize, b.u32(0x0C));
+            throw corrupt(b, "block size", 0x0C, "that of the file system, " + blockSize, b.u32(0x0C));
         }
         long maxLength = b.u32(0x10);
         if (maxLength < 2 || maxLength > available) {
-            throw b.corrupt("ext journal superblock: length", 0x10, "2 to " + available + " blocks", maxLength);
+            throw corrupt(b, "length", 0x10, "2 to " + available + " blocks", maxLength);
         }
         long fastCommits = (incompat & FAST_COMMIT) == 0 ? 0 : b.u32(0x54) == 0 ? DEFAULT_FAST_COMMIT_BLOCKS : b.u32(0x54);
         long logEnd = maxLength - fastCommits;
         long first = b.u32(0x14);
         if (first < 1 || first >= logEnd) {
-            throw b.corrupt("ext journal superblock: first block of the log", 0x14, "1 to " + (logEnd - 1), first);
+            throw corrupt(b, "first block of the log", 0x14, "1 to " + (logEnd - 1), first);
         }
         long start = b.u32(0x1C);
         if (start != 0 && (start < first || start >= logEnd)) {
-            throw b.corrupt("ext journal superblock: start of the log", 0x1C, "0, or " + first + " to " + (logEnd - 1), start);
+            throw corrupt(b, "start of the log", 0x1C, "0, or " + first + " to " + (logEnd - 1), start);
         }
         return new JournalSuperblock(version, blockSize, maxLength, first, b.u32(0x18), start, b.s32(0x20), incompat,
                 fastCommits, new Superblock.Uuid(b.s64(0x30), b.s64(0x38)));
@@ -93,7 +94,7 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
             return;
         }
         if ((incompat & CSUM_V2) != 0 && (incompat & CSUM_V3) != 0) {
-            throw b.corrupt("ext journal superblock: incompatible features", 0x28, "one kind of checksums", "versions 2 and 3");
+            throw corrupt(b, "incompatible features", 0x28, "one kind of checksums", "versions 2 and 3");
         }
         if (b.u8(0x50) != CRC32C) {
             throw b.unsupported("ext journal superblock: checksum type", 0x50, "4 (crc32c)", b.u8(0x50));
@@ -102,9 +103,13 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
         ByteBuffer.wrap(text).order(ByteOrder.BIG_ENDIAN).putInt(CHECKSUM_AT, 0);
         int computed = Crc32c.update(~0, text, 0, SIZE);
         if (computed != b.s32(CHECKSUM_AT)) {
-            throw b.corrupt("ext journal superblock: checksum (run e2fsck -f in the guest)", CHECKSUM_AT,
+            throw corrupt(b, "checksum", CHECKSUM_AT,
                     Superblock.hex(computed), Superblock.hex(b.s32(CHECKSUM_AT)));
         }
+    }
+
+    private static CorruptException corrupt(Bytes b, String field, int at, String expected, Object found) {
+        return b.corrupt("ext journal superblock: " + field + " (run e2fsck -f in the guest)", at, expected, found);
     }
 
     /** @return whether nothing is left to be replayed */

@@ -99,10 +99,10 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
         }
         int firstDataBlock = blockSize * (long) blocksPerCluster == 1024 ? 1 : 0;
         if (b.u32(0x14) != firstDataBlock) {
-            throw b.corrupt("ext superblock: first data block", 0x14, "" + firstDataBlock, b.u32(0x14));
+            throw corrupt(b, "first data block", 0x14, "" + firstDataBlock, b.u32(0x14));
         }
         if (blocks <= firstDataBlock) {
-            throw b.corrupt("ext superblock: block count", 0x04, "more than " + firstDataBlock, blocks);
+            throw corrupt(b, "block count", 0x04, "more than " + firstDataBlock, blocks);
         }
         int clustersPerGroup = clustersPerGroup(b, features, blockSize, blocksPerCluster);
         long blocksPerGroup = (long) clustersPerGroup * blocksPerCluster;
@@ -114,24 +114,24 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
         int inodesPerGroup = ranged(b, "inodes per group", 0x28, 1, 8L * blockSize);
         int inodeSize = revision == 0 ? GOOD_OLD_INODE_SIZE : b.u16(0x58);
         if (inodeSize < GOOD_OLD_INODE_SIZE || inodeSize > blockSize || Integer.bitCount(inodeSize) != 1) {
-            throw b.corrupt("ext superblock: inode size", 0x58, "a power of two from 128 to " + blockSize, inodeSize);
+            throw corrupt(b, "inode size", 0x58, "a power of two from 128 to " + blockSize, inodeSize);
         }
         if (b.u32(0x00) != groups * inodesPerGroup) {
-            throw b.corrupt("ext superblock: inode count", 0x00, groups + " groups of " + inodesPerGroup, b.u32(0x00));
+            throw corrupt(b, "inode count", 0x00, groups + " groups of " + inodesPerGroup, b.u32(0x00));
         }
         int descriptorSize = descriptorSize(b, features);
         long descriptorsPerBlock = blockSize / descriptorSize;
         long descriptorBlocks = (groups + descriptorsPerBlock - 1) / descriptorsPerBlock;
         long firstMetaGroup = features.has(Features.META_BG) ? b.u32(0x104) : descriptorBlocks;
         if (firstMetaGroup > descriptorBlocks) {
-            throw b.corrupt("ext superblock: first meta block group", 0x104, "at most " + descriptorBlocks, firstMetaGroup);
+            throw corrupt(b, "first meta block group", 0x104, "at most " + descriptorBlocks, firstMetaGroup);
         }
         int reserved = b.u16(0xCE);
         if (reserved > blockSize / 4) {
-            throw b.corrupt("ext superblock: reserved descriptor blocks", 0xCE, "at most " + blockSize / 4, reserved);
+            throw corrupt(b, "reserved descriptor blocks", 0xCE, "at most " + blockSize / 4, reserved);
         }
         if (reserved > 0 && features.has(Features.META_BG)) {
-            throw b.corrupt("ext superblock: reserved descriptor blocks", 0xCE, "none beside meta_bg", reserved);
+            throw corrupt(b, "reserved descriptor blocks", 0xCE, "none beside meta_bg", reserved);
         }
         long free = b.u32(0x0C) | (features.has(Features.SIXTY_FOUR_BIT) ? b.u32(0x158) << 32 : 0);
 
@@ -163,7 +163,7 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
         // 2^20 KiB, 1 GiB, is the largest cluster mke2fs and the kernel know.
         int clusterSize = 1024 << exponent(b, "cluster size", 0x1C, 20);
         if (features.has(Features.BIGALLOC) ? clusterSize < blockSize : clusterSize != blockSize) {
-            throw b.corrupt("ext superblock: cluster size", 0x1C, features.has(Features.BIGALLOC)
+            throw corrupt(b, "cluster size", 0x1C, features.has(Features.BIGALLOC)
                     ? "at least the block size, " + blockSize : "the block size, " + blockSize + ", without bigalloc", clusterSize);
         }
         return clusterSize / blockSize;
@@ -176,7 +176,7 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
         }
         int clusters = ranged(b, "clusters per group", 0x24, 1, 8L * blockSize);
         if (b.u32(0x20) != (long) clusters * blocksPerCluster) {
-            throw b.corrupt("ext superblock: blocks per group", 0x20, clusters + " clusters of " + blocksPerCluster, b.u32(0x20));
+            throw corrupt(b, "blocks per group", 0x20, clusters + " clusters of " + blocksPerCluster, b.u32(0x20));
         }
         return clusters;
     }
@@ -187,9 +187,13 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
         }
         int size = b.u16(0xFE);
         if (size < 64 || size > 1024 || Integer.bitCount(size) != 1) {
-            throw b.corrupt("ext superblock: descriptor size", 0xFE, "a power of two from 64 to 1024", size);
+            throw corrupt(b, "descriptor size", 0xFE, "a power of two from 64 to 1024", size);
         }
         return size;
+    }
+
+    private static CorruptException corrupt(Bytes b, String field, int at, String expected, Object found) {
+        return b.corrupt("ext superblock: " + field + " (run e2fsck -f in the guest)", at, expected, found);
     }
 
     private static int exponent(Bytes b, String what, int at, int largest) throws CorruptException {
@@ -199,7 +203,7 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
     private static int ranged(Bytes b, String what, int at, int smallest, long largest) throws CorruptException {
         long value = b.u32(at);
         if (value < smallest || value > largest) {
-            throw b.corrupt("ext superblock: " + what, at, smallest + " to " + largest, value);
+            throw corrupt(b, what, at, smallest + " to " + largest, value);
         }
         return (int) value;
     }

@@ -25,7 +25,7 @@ class CostTest {
     @TempDir
     Path directory;
 
-    /** groups, then how many descriptors, journal and inode reads may come on top of one block each written bitmap */
+    /** One block for each written bitmap, 64 bytes for each group, and a little for superblock, journal and its inode. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             64G  | -t ext4

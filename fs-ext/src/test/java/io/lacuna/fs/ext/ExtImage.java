@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 
 /**
  * A small file system made by mke2fs, in memory, to be damaged field by field. Checksums are made right again by code of its
@@ -45,7 +46,10 @@ final class ExtImage {
         Path data = Files.createTempFile(directory, "data", ".bin");
         for (int i = 0; i < 9; i++) {
             Path file = directory.resolve("file" + i);
-            Files.write(file, new byte[1 + i * i * i * 600]);
+            // Not zeros: debugfs makes holes of them.
+            byte[] content = new byte[1 + i * i * i * 600];
+            new Random(i).nextBytes(content);
+            Files.write(file, content);
             script.append("write ").append(file).append(" file").append(i).append('\n');
         }
         for (int i = 0; i < 9; i += 3) {

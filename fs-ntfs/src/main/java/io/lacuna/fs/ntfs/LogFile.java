@@ -99,18 +99,10 @@ final class LogFile {
                 + "mark."));
     }
 
+    /** All bytes are the same if each equals the next one, which the JVM compares many at a time. */
     private static boolean isErased(ByteBuffer bytes) {
-        int words = bytes.limit() / Long.BYTES;
-        for (int i = 0; i < words; i++) {
-            if (bytes.getLong(i * Long.BYTES) != -1) {
-                return false;
-            }
-        }
-        for (int i = words * Long.BYTES; i < bytes.limit(); i++) {
-            if (bytes.get(i) != -1) {
-                return false;
-            }
-        }
-        return true;
+        int length = bytes.limit();
+        return length == 0 || bytes.get(0) == (byte) 0xFF
+                && bytes.slice(0, length - 1).mismatch(bytes.slice(1, length - 1)) < 0;
     }
 }

@@ -22,6 +22,9 @@ final class MasterFileTable {
     private final Map<Long, FileRecord> systemRecords = new HashMap<>();
     /** The record read last: the pieces of a stream often share one. */
     private FileRecord latest;
+    /** The list read last, and whose it is: a file has one, and may have many attributes. */
+    private AttributeList latestList;
+    private FileRecord latestListOwner;
     private NtfsStream data;
 
     private MasterFileTable(BlockSource volume, NtfsBootSector boot) {
@@ -225,6 +228,14 @@ final class MasterFileTable {
     }
 
     private AttributeList list(FileRecord base) throws IOException {
+        if (latestListOwner != base) {
+            latestList = readList(base);
+            latestListOwner = base;
+        }
+        return latestList;
+    }
+
+    private AttributeList readList(FileRecord base) throws IOException {
         Attribute list = base.attribute(Attribute.ATTRIBUTE_LIST, "").orElseThrow();
         if (list.isResident()) {
             return AttributeList.parse(list.value());

@@ -1,0 +1,72 @@
+package io.lacuna.diskimage.vmdk;
+
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.DiskImageFormat;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.ImageLinks;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+
+/** Opens VMDK images, by their descriptor or by the sparse file that holds it. */
+public final class VmdkFormat implements DiskImageFormat {
+
+    static final String NAME = "vmdk";
+
+    /** Looked at from the start. */
+    private static final int HEAD = 4096;
+    private static final String SESPARSE_MAGIC = "\u00BE\u00BA\u00FE\u00CA\0\0\0\0";
+
+    /** What a file begins with. */
+    enum Sign { SPARSE, COWD, SESPARSE, DESCRIPTOR }
+
+    /** Made by the service loader. */
+    public VmdkFormat() {
+    }
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    /** Recognises a bare extent, too, if a descriptor beside it names it: it must not be taken for a raw disk. */
+    @Override
+    public boolean recognises(HostFile file) throws IOException {
+        return sign(file) != null || Neighbours.descriptorOf(file) != null;
+    }
+
+    /** @return null if it is none of them */
+    static Sign sign(HostFile file) throws IOException {
+        ByteBuffer head = ByteBuffer.allocate((int) Math.min(HEAD, file.size()));
+        file.read(0, head);
+        String text = new String(head.array(), StandardCharsets.ISO_8859_1);
+        if (text.startsWith(SparseHeader.MAGIC)) {
+            return Sign.SPARSE;
+        }
+        if (text.startsWith(CowdHeader.MAGIC)) {
+            return Sign.COWD;
+        }
+        if (text.startsWith(SESPARSE_MAGIC)) {
+            return Sign.SESPARSE;
+        }
+        return VmdkDescriptor.recognises(text) ? Sign.DESCRIPTOR : null;
+    }
+
+    @Override
+    public DiskImage open(HostFile file, ImageLinks links) throws IOException {
+        try {
+            return VmdkOpener.open(file, links);
+        } catch (IOException | RuntimeException | Error e) {
+            try {
+                file.close();
+            } catch (IOException closing) {
+                e.addSuppressed(closing);
+            }
+            if (e instanceof DiskFormatException refusal) {
+                throw refusal.in(file.path());
+            }
+            throw e;
+        }
+    }
+}

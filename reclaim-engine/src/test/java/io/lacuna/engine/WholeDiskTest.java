@@ -1,0 +1,167 @@
+package io.lacuna.engine;
+
+import static io.lacuna.engine.RefusalTest.assertRefused;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.fixtures.GuestDisk;
+import io.lacuna.fixtures.GuestVolume;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What one volume says about the others, and about the space between them. */
+class WholeDiskTest {
+
+    private static final long MIB = 1 << 20;
+
+    @TempDir
+    static Path shared;
+
+    private static GuestVolume ext;
+
+    @TempDir
+    Path directory;
+
+    @BeforeAll
+    static void makeVolume() throws IOException {
+        ext = GuestVolume.ext(shared, "ext", 16 * MIB, "-t ext4");
+    }
+
+    private GuestVolume copyOf(String name) {
+        Path copy = directory.resolve(name);
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"", ext.file(), copy);
+        return new GuestVolume(copy, false);
+    }
+
+    private GuestVolume foreign(String name, long size, String make) {
+        Path file = directory.resolve(name);
+        Tools.shell("head -c $2 /dev/urandom > \"$1\"; " + make, file, size);
+        return new GuestVolume(file, false);
+    }
+
+    @Test
+    void suspendedGuestInSwapPutsEveryVolumeInDoubt() throws IOException {
+        GuestVolume swap = foreign("swap", 4 * MIB, "mkswap \"$1\" > /dev/null; "
+                + "printf S1SUSPEND | dd of=\"$1\" bs=1 seek=4086 conv=notrunc status=none");
+        assertRefused(GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap).file(), "hibernated");
+    }
+
+    @Test
+    void raidOfTheWholeDiskPutsItsPartitionsInDoubt() throws IOException {
+        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "mbr", 512, copyOf("a")).file();
+        // Intel's metadata starts one sector before the last one of the disk.
+        Tools.shell("size=$(stat -c %s \"$1\"); printf 'Intel Raid ISM Cfg Sig. 1.3.00' "
+                + "| dd of=\"$1\" bs=512 seek=$((size / 512 - 2)) conv=notrunc status=none", disk);
+        assertRefused(disk, "RAID");
+    }
+
+    @Test
+    void raidWhoseMetadataLiesInsideTheLastPartition() throws IOException {
+        Tools.require("sfdisk");
+        GuestVolume volume = copyOf("a");
+        Path disk = directory.resolve("disk.raw");
+        long sectors = volume.file().toFile().length() / 512;
+        Tools.shell("truncate -s $((($2 + 63) * 512)) \"$1\"", disk, sectors);
+        Tools.okWithInput("label: dos\nstart=63, size=" + sectors + ", type=83\n", "sfdisk", "-q", disk.toString());
+        // MD 1.0 stands at the last 4 KiB boundary that is 8 KiB from the end: of the disk here, which is no such boundary of the partition.
+        Tools.shell("dd if=\"$2\" of=\"$1\" bs=512 seek=63 conv=notrunc,sparse status=none; size=$(stat -c %s \"$1\")\n"
+                + "printf '\\374\\116\\053\\251\\001\\000\\000\\000' | dd of=\"$1\" bs=512 seek=$(((size / 512 - 16) / 8 * 8)) "
+                + "conv=notrunc status=none", disk, volume.file());
+        assertRefused(disk, "belonging to no partition");
+    }
+
+    @Test
+    void swapAndGapsGoOnlyWhenAskedFor() throws IOException {
+        GuestVolume swap = foreign("swap", 4 * MIB + 512 * 1024, "mkswap -L keepme \"$1\" > /dev/null");
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), swap, copyOf("b"));
+        long gap = disk.offsets().get(1) + swap.file().toFile().length();
+        Tools.shell("dd if=/dev/urandom of=\"$1\" bs=4096 seek=$2 count=$3 conv=notrunc status=none", disk.file(), gap / 4096,
+                (disk.offsets().get(2) - gap) / 4096);
+        ExtentSet rest = ExtentSet.builder().add(disk.offsets().get(1) + 4096, swap.file().toFile().length() - 4096).build()
+                .union(ExtentSet.ofRange(gap, disk.offsets().get(2) - gap));
+        ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0))
+                .union(disk.volumes().get(2).free().shift(disk.offsets().get(2)));
+        for (boolean asked : new boolean[] {false, true}) {
+            Path image = directory.resolve("image.raw");
+            Tools.shell("cp --sparse=always \"$1\" \"$2\"", disk.file(), image);
+            Set<ReclaimOptions.Include> includes = asked ? Set.of(ReclaimOptions.Include.values()) : Set.of();
+            ImageReport report = ReclaimRun.run(image, ReclaimOptions.builder().includes(includes).build());
+            assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
+            ExtentSet allowed = asked ? free.union(rest) : free;
+            assertEquals(List.of(), disk.differences(image, allowed, allowed.inwardTo(4096)), report.toString());
+            assertTrue(Tools.ok("sfdisk", "-d", image.toString()).contains("start=        2048"));
+        }
+    }
+
+    @Test
+    void suspendedGuestInAPartitionThatIsRefusedForAnotherReason() throws IOException {
+        GuestVolume swap = foreign("swap", 4 * MIB, "mkswap \"$1\" > /dev/null; "
+                + "printf S1SUSPEND | dd of=\"$1\" bs=1 seek=4086 conv=notrunc status=none");
+        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "mbr", 512, copyOf("a"), swap).file();
+        Tools.shell("truncate -s -2M \"$1\"", disk);
+        assertRefused(disk, "hibernated");
+    }
+
+    /** Otherwise each of the entries could have the same bitmaps read once more. */
+    @Test
+    void tableFullOfWrongPartitionsIsNotLookedThroughForEver() throws IOException {
+        ByteBuffer disk = ByteBuffer.allocate(8 << 20).order(ByteOrder.LITTLE_ENDIAN);
+        int extended = 2048;
+        entry(disk, 0, 0, 0x0F, extended, 14000);
+        for (int i = 0; i < 200; i++) {
+            entry(disk, extended + 16 * i, 0, 0x83, 1, 8);
+            // The last one leads back to the first.
+            entry(disk, extended + 16 * i, 1, 0x05, i == 199 ? 0 : 16 * (i + 1), 16);
+        }
+        Path image = directory.resolve("disk.raw");
+        Files.write(image, disk.array());
+        assertRefused(image, "more than 128");
+    }
+
+    private static void entry(ByteBuffer disk, int sector, int slot, int type, int start, int count) {
+        int at = sector * 512 + 446 + slot * 16;
+        disk.put(at + 4, (byte) type).putInt(at + 8, start).putInt(at + 12, count);
+        disk.putShort(sector * 512 + 510, (short) 0xAA55);
+    }
+
+    @Test
+    void hibernatedWindowsBehindASecondSignature() throws IOException {
+        Tools.require("mkntfs", "ntfs-3g");
+        Tools.requireFuse();
+        Path windows = directory.resolve("windows");
+        Tools.shell("truncate -s 16M \"$1\"; mkntfs -q -Q -F \"$1\" > /dev/null 2>&1; mkdir \"$1.mnt\"; ntfs-3g \"$1\" \"$1.mnt\"\n"
+                + "(printf hibr; head -c 65536 /dev/zero) > \"$1.mnt/hiberfil.sys\"; umount \"$1.mnt\"\n"
+                + "while fuser -s \"$1\" 2> /dev/null; do sleep 0.1; done\n"
+                // The magic of ext in the boot code.
+                + "printf '\\123\\357' | dd of=\"$1\" bs=1 seek=1080 conv=notrunc status=none", windows);
+        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), new GuestVolume(windows, true)).file();
+        assertRefused(disk, "hibernated");
+    }
+
+    /** What looks like a gap is the tail of a file system whose partition was made smaller in the table only. */
+    @Test
+    void gapBehindAFileSystemThatIsLargerThanItsPartition() throws IOException {
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), copyOf("b"), copyOf("c"));
+        Tools.require("sfdisk");
+        Tools.okWithInput(",8M\n", "sfdisk", "-q", "--no-tell-kernel", "-N", "2", disk.file().toString());
+        Path image = directory.resolve("image.raw");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"", disk.file(), image);
+        ImageReport report = ReclaimRun.run(image, ReclaimOptions.builder().includes(Set.of(ReclaimOptions.Include.GAPS)).build());
+        assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
+        VolumeReport gaps = report.volumes().get(3);
+        assertTrue(gaps.type().equals("gaps") && gaps.skipped() && gaps.reason().contains("volume 2"), gaps.toString());
+        ExtentSet free = disk.volumes().get(0).free().shift(disk.offsets().get(0))
+                .union(disk.volumes().get(2).free().shift(disk.offsets().get(2)));
+        assertEquals(List.of(), disk.differences(image, free, free.inwardTo(4096)));
+    }
+}
