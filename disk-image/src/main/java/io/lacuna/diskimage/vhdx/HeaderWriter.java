@@ -8,8 +8,8 @@ final class HeaderWriter {
 
     private final HostFile file;
     private VhdxHeader current;
+    private VhdxHeader before;
     private Guid session;
-    private boolean otherNamesLog;
 
     HeaderWriter(HostFile file, VhdxHeader current) {
         this.file = file;
@@ -28,11 +28,6 @@ final class HeaderWriter {
         }
     }
 
-    /** @return whether {@link #open()} was called */
-    boolean isOpen() {
-        return session != null;
-    }
-
     /** Makes the log's entries with this GUID count. */
     void nameLog(Guid log) throws IOException {
         write(log);
@@ -45,16 +40,17 @@ final class HeaderWriter {
 
     /** Makes the header that is not current say the same, so that a damaged one brings no old log back. */
     void settle() throws IOException {
-        if (otherNamesLog) {
+        if (before != null && !(before.logGuid().equals(current.logGuid())
+                && before.fileWriteGuid().equals(current.fileWriteGuid()))) {
             write(current.logGuid());
         }
     }
 
     private void write(Guid log) throws IOException {
         VhdxHeader next = current.next(session, log);
-        otherNamesLog = current.hasLogEntries();
         file.write(next.offset(), next.encode());
         file.sync();
+        before = current;
         current = next;
     }
 }

@@ -10,15 +10,20 @@ import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
 /** An opened VHDX image. */
 final class VhdxImage implements DiskImage {
+
+    /** What Hyper-V appends to the image's name for its files of changed blocks. */
+    private static final List<String> CHANGE_TRACKING = List.of(".rct", ".mrt");
 
     private final VhdxFile file;
     private final VhdxHeader header;
@@ -109,6 +114,13 @@ final class VhdxImage implements DiskImage {
         if (!regions.bothValid()) {
             remarks.add("One of the VHDX's two region tables is damaged; the other one is used.");
         }
+        for (String suffix : CHANGE_TRACKING) {
+            Path tracking = path().resolveSibling(path().getFileName() + suffix);
+            if (Files.exists(tracking)) {
+                remarks.add("Hyper-V records this disk's changes in " + tracking.getFileName() + ", which does not hear of what is"
+                        + " given back: incremental backups by it keep the old content of free space.");
+            }
+        }
         return List.copyOf(remarks);
     }
 
@@ -121,7 +133,8 @@ final class VhdxImage implements DiskImage {
     public Deallocation plan(DeallocationRequest request) throws IOException {
         try {
             BatSurvey survey = BatSurvey.of(bat, file.size());
-            VhdxTable table = new VhdxTable(file, bat, survey, headers, header.log(), obstacle());
+            VhdxTable table = new VhdxTable(file, bat, survey, headers, header.log(), obstacle(),
+                    request.mode() == ReclaimMode.PUNCH);
             return BlockPlan.of(this, new VhdxMap(file.host(), bat), table, null, request);
         } catch (DiskFormatException e) {
             throw e.in(path());

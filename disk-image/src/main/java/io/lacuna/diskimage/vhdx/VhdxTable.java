@@ -25,13 +25,15 @@ final class VhdxTable implements BlockTable {
     private final HeaderWriter headers;
     private final LogWriter log;
     private final String obstacle;
+    private final boolean untouched;
 
     /**
      * @param survey what the table said last
      * @param log bytes of the file; null if there is none
      * @param obstacle why no entry may change, a phrase; null if they may
+     * @param untouched whether holes are all there may be, and not even a header changes (unless a log has to be replayed)
      */
-    VhdxTable(VhdxFile file, Bat bat, BatSurvey survey, HeaderWriter headers, Extent log, String obstacle) {
+    VhdxTable(VhdxFile file, Bat bat, BatSurvey survey, HeaderWriter headers, Extent log, String obstacle, boolean untouched) {
         this.file = file;
         this.host = file.host();
         this.bat = bat;
@@ -40,6 +42,7 @@ final class VhdxTable implements BlockTable {
         this.headers = headers;
         this.log = log == null ? null : new LogWriter(host, log, headers);
         this.obstacle = obstacle;
+        this.untouched = untouched;
     }
 
     /** Where a parent shines through is no obstacle: defined zeros hide it. */
@@ -62,7 +65,7 @@ final class VhdxTable implements BlockTable {
     public void begin(boolean changesTables) throws IOException {
         if (file.log() != null) {
             replay(file.log());
-        } else if (changesTables) {
+        } else if (!untouched) {
             headers.open();
         }
     }

@@ -104,6 +104,16 @@ class VhdxDeallocationTest {
     }
 
     @Test
+    void saysThatChangeTrackingDoesNotHearOfIt() throws IOException {
+        Path image = directory.resolve("image.vhdx");
+        VhdxMaker.dynamic(image, 4L * MIB, MIB).close();
+        Files.createFile(directory.resolve("image.vhdx.rct"));
+        try (DiskImage disk = Reading.open(image)) {
+            assertTrue(disk.remarks().toString().contains("image.vhdx.rct"), disk.remarks().toString());
+        }
+    }
+
+    @Test
     void aFixedDiskIsOnlyPunchedAndSaysSo() throws IOException {
         Path image = make("subformat=fixed");
         try (DiskImage disk = Reading.open(image)) {
