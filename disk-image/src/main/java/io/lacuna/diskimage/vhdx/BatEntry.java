@@ -1,7 +1,8 @@
 package io.lacuna.diskimage.vhdx;
 
 /**
- * An entry of the block allocation table, 8 bytes: bits 0 to 2 the state, bits 20 to 63 the place in MiB. Source: [MS-VHDX] 2.5.1.
+ * An entry of the block allocation table, 8 bytes: bits 0 to 2 the state, bits 20 to 63 the place in MiB.
+ * Source: [MS-VHDX] 2.5.1.
  */
 final class BatEntry {
 

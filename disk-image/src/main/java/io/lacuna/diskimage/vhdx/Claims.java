@@ -13,8 +13,8 @@ final class Claims {
     /** @param fileSize bytes */
     Claims(long fileSize) throws UnsupportedException {
         if (fileSize > ReplayedLog.MAX_FILE_SIZE) {
-            throw new UnsupportedException("the VHDX's file has more than 128 TiB, twice the largest virtual disk; compact it with"
-                    + " its own tools first");
+            throw new UnsupportedException("the VHDX's file has more than 128 TiB, twice the largest virtual disk; compact it"
+                    + " with its own tools first");
         }
         this.fileSize = fileSize;
     }

@@ -20,7 +20,7 @@ final class HeaderWriter {
         return current;
     }
 
-    /** Says that the file is about to be changed, once: a new FileWriteGuid. The DataWriteGuid stays, by which children know it. */
+    /** Says once that the file will be changed: a new FileWriteGuid. The DataWriteGuid stays, by which children know it. */
     void open() throws IOException {
         if (session == null) {
             session = Guid.random();

@@ -117,8 +117,8 @@ final class VhdxImage implements DiskImage {
         for (String suffix : CHANGE_TRACKING) {
             Path tracking = path().resolveSibling(path().getFileName() + suffix);
             if (Files.exists(tracking)) {
-                remarks.add("Hyper-V records this disk's changes in " + tracking.getFileName() + ", which does not hear of what is"
-                        + " given back: incremental backups by it keep the old content of free space.");
+                remarks.add("Hyper-V records this disk's changes in " + tracking.getFileName() + ", which does not hear of what"
+                        + " is given back: incremental backups by it keep the old content of free space.");
             }
         }
         return List.copyOf(remarks);

@@ -100,7 +100,7 @@ final class VhdxTable implements BlockTable {
         headers.settle();
     }
 
-    /** @return empty where blocks keep their places, or the file ends inside of a block, or will only be long enough once the log is replayed */
+    /** @return empty where blocks keep their places, or the file ends inside of one, or is long enough only after the replay */
     @Override
     public Optional<BlockArea> area(int index) {
         return obstacle != null || survey.end() > host.size() ? Optional.empty()

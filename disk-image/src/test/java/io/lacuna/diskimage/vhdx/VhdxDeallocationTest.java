@@ -15,10 +15,16 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.fixtures.MemoryTempDir;
+import io.lacuna.fixtures.NearbyLinks;
+import io.lacuna.fixtures.PlainHostFile;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -212,7 +218,7 @@ class VhdxDeallocationTest {
             maker.entry(1, place + (long) blocks * MIB | FULL);
         }
         try (DiskImage disk = Runs.writable(image)) {
-            disk.apply(disk.plan(request(ReclaimMode.DEALLOCATE, free.build())), io.lacuna.blockio.Progress.NONE);
+            disk.apply(disk.plan(request(ReclaimMode.DEALLOCATE, free.build())), Progress.NONE);
             assertEquals(7, Reading.byteAt(disk, MIB));
             assertEquals(0, Reading.byteAt(disk, 600L * MIB));
         }
@@ -305,6 +311,33 @@ class VhdxDeallocationTest {
     }
 
     @Test
+    void theFileBecomesShorterOnlyWhenNoHeaderNamesALog() throws IOException {
+        // An entry of that log says how long the file was, so a shorter one would be refused if a header brought it back.
+        Path image = directory.resolve("image.vhdx");
+        try (VhdxMaker maker = VhdxMaker.dynamic(image, 4L * MIB, MIB)) {
+            maker.store(0, FULL, 1);
+            maker.store(1, FULL, 2);
+        }
+        PlainHostFile file = new PlainHostFile(image, true);
+        int[] truncations = {0};
+        HostFile watched = (HostFile) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {HostFile.class},
+                (proxy, method, arguments) -> {
+                    if (method.getName().equals("truncate")) {
+                        truncations[0]++;
+                        ByteBuffer guids = ByteBuffer.allocate(32);
+                        file.read((64 << 10) + 48, guids.limit(16));
+                        file.read((128 << 10) + 48, guids.limit(32));
+                        assertEquals(ByteBuffer.allocate(32), guids.flip(), "both headers' log GUIDs");
+                    }
+                    return method.invoke(file, arguments);
+                });
+        try (DiskImage disk = Reading.FORMAT.open(watched, new NearbyLinks(directory, Reading.FORMAT, true))) {
+            disk.apply(disk.plan(request(ReclaimMode.COMPACT, ExtentSet.ofRange(0, MIB))), Progress.NONE);
+        }
+        assertEquals(1, truncations[0]);
+    }
+
+    @Test
     void aLeakOfACutRunIsFoundIfItIsAskedFor() throws IOException {
         Path image = directory.resolve("image.vhdx");
         try (VhdxMaker maker = VhdxMaker.dynamic(image, 4L * MIB, MIB)) {
@@ -318,7 +351,7 @@ class VhdxDeallocationTest {
             Deallocation plan = disk.plan(Runs.repair(ReclaimMode.DEALLOCATE, ExtentSet.EMPTY));
             assertEquals(MIB, plan.unreferencedBytes());
             byte[] before = Runs.guest(disk);
-            disk.apply(plan, io.lacuna.blockio.Progress.NONE);
+            disk.apply(plan, Progress.NONE);
             assertEquals(-1, Arrays.mismatch(before, Runs.guest(disk)));
             assertTrue(disk.plan(Runs.repair(ReclaimMode.DEALLOCATE, ExtentSet.EMPTY)).isEmpty());
         }
