@@ -24,6 +24,11 @@ public final class DiskImages {
         INSPECT(Descriptor.Purpose.READ),
         /** To plan what a run would do: read-only, and refused where the run would be because somebody may write. */
         PLAN(Descriptor.Purpose.READ_STABLE),
+        /**
+         * To copy: as {@link #PLAN}, but where the memory of the machine is saved, that is no reason to refuse; the copy needs to
+         * know it, though, for then nothing on the disk is free. See {@link OpenedImage#savedMemory()}.
+         */
+        COPY(Descriptor.Purpose.READ_STABLE),
         /** To write, alone. */
         WRITE(Descriptor.Purpose.WRITE);
 
@@ -90,8 +95,9 @@ public final class DiskImages {
             List<String> remarks = HostGuard.ofImage(file, options.access());
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
             LinkedFiles links = LinkedFiles.of(file, options);
+            String savedMemory = options.access() == Access.COPY ? HostGuard.savedMemory(file, remarks) : null;
             OpenedImage image = new OpenedImage(format.open(file, links), file, options.format() == null, remarks,
-                    links);
+                    savedMemory, links);
             opened = true;
             return image;
         } finally {

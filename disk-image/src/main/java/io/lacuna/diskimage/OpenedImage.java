@@ -14,13 +14,16 @@ public final class OpenedImage implements Closeable {
     private final NativeFile file;
     private final boolean formatProbed;
     private final List<String> remarks;
+    private final String savedMemory;
     private final LinkedFiles links;
 
-    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks, LinkedFiles links) {
+    OpenedImage(DiskImage image, NativeFile file, boolean formatProbed, List<String> remarks, String savedMemory,
+            LinkedFiles links) {
         this.image = image;
         this.file = file;
         this.formatProbed = formatProbed;
         this.remarks = List.copyOf(remarks);
+        this.savedMemory = savedMemory;
         this.links = links;
     }
 
@@ -45,6 +48,14 @@ public final class OpenedImage implements Closeable {
     /** @return whether the format was told from the image's content, which a guest may have written, and not by the caller */
     public boolean formatProbed() {
         return formatProbed;
+    }
+
+    /**
+     * @return the sign that the machine's memory is saved, in a sentence, where the image was opened to be copied; null if
+     *     there is none
+     */
+    public String savedMemory() {
+        return savedMemory;
     }
 
     @Override
