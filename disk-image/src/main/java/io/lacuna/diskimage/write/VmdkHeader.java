@@ -26,7 +26,7 @@ final class VmdkHeader {
 
     /** @return number of grain tables of a disk */
     static int tables(long virtualSize) throws IOException {
-        if (virtualSize > LARGEST_FILE - (1L << 32)) {
+        if (virtualSize > LARGEST_FILE - (1L << 35)) {
             throw new UnsupportedException("a VMDK of one file holds less than 2 TiB; choose qcow2, vhdx or raw");
         }
         return (int) BlockWriter.count(virtualSize, TABLE_SPAN);
