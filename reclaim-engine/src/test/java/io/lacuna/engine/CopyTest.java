@@ -82,7 +82,7 @@ class CopyTest {
     }
 
     private static String state(Path file) {
-        return Tools.shell("stat -c '%X %Y %Z %s %b' \"$1\"; sha256sum < \"$1\"", file);
+        return Tools.shell("sha256sum < \"$1\"; stat -c '%X %Y %Z %s %b' \"$1\"", file);
     }
 
     private static long blocks(Path file) {
