@@ -29,6 +29,25 @@ public interface DiskImage extends Closeable {
     long hostBytes() throws IOException;
 
     /**
+     * Tells what need not be read: outside of these ranges the disk reads as zeros, through all parents.
+     *
+     * @return ranges of the virtual disk that may hold something; the whole disk where the format or the host cannot tell
+     */
+    default ExtentSet mayHoldData() throws IOException {
+        return ExtentSet.ofRange(0, virtualSize());
+    }
+
+    /**
+     * Tells this image's own part of the disk from its parents'.
+     *
+     * @return ranges of the virtual disk whose bytes this image decides itself, by storing them or by calling them zeros; the
+     *     rest is read from the parent. The whole disk where there is no parent
+     */
+    default ExtentSet ownRanges() throws IOException {
+        return ExtentSet.ofRange(0, virtualSize());
+    }
+
+    /**
      * Computes what giving back this space takes. Reads tables; writes nothing, and needs no permission to.
      *
      * @throws DiskFormatException if the image must be refused: its tables contradict each other, the host cannot punch

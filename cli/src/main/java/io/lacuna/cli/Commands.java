@@ -79,6 +79,9 @@ final class Commands {
         if (result.hasMatchedOption("--verbose")) {
             System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "debug");
         }
+        if (command.equals(Syntax.COPY)) {
+            return new CopyCommand(out, terminal).run(result);
+        }
         boolean inspect = command.equals(Syntax.INSPECT);
         ReclaimOptions options = inspect ? inspectOptions(result) : reclaimOptions(result);
         List<Path> named = result.matchedPositionalValue(0, List.of());

@@ -1,6 +1,7 @@
 package io.lacuna.cli;
 
 import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.write.OutputFormat;
 import io.lacuna.engine.ReclaimOptions;
 import java.util.List;
 import java.util.Locale;
@@ -55,6 +56,19 @@ final class Converter<T> implements ITypeConverter<T> {
                 throw noneOf(text, String.join(", ", names));
             }
             return text;
+        });
+    }
+
+    static Converter<OutputFormat> outputFormat() {
+        return new Converter<>(text -> {
+            StringBuilder words = new StringBuilder();
+            for (OutputFormat format : OutputFormat.values()) {
+                if (format.word().equals(text)) {
+                    return format;
+                }
+                words.append(words.length() == 0 ? "" : ", ").append(format.word());
+            }
+            throw noneOf(text, words.toString());
         });
     }
 

@@ -2,6 +2,7 @@ package io.lacuna.cli;
 
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.write.OutputFormat;
 import io.lacuna.engine.ReclaimOptions.Include;
 import io.lacuna.engine.Reclaimer;
 import java.nio.file.Path;
@@ -19,6 +20,7 @@ final class Syntax {
     static final String NAME = "lacuna";
     static final String INSPECT = "inspect";
     static final String RECLAIM = "reclaim";
+    static final String COPY = "copy";
 
     private Syntax() {
     }
@@ -34,9 +36,11 @@ final class Syntax {
                         "  lacuna inspect vm.qcow2            what is inside, and what could be given back",
                         "  lacuna reclaim --dry-run vm.qcow2  what a run would do",
                         "  lacuna reclaim vm.qcow2            do it",
+                        "  lacuna copy vm.qcow2 small.qcow2   a copy without free space; the image stays as it is",
                         "", "'lacuna COMMAND --help' tells more of a command.");
         spec.addSubcommand(INSPECT, inspect());
         spec.addSubcommand(RECLAIM, reclaim());
+        spec.addSubcommand(COPY, copy());
         return spec;
     }
 
@@ -73,16 +77,55 @@ final class Syntax {
                 + "can; smaller values mean that).", "--granularity").converters(Converter.granularity()).build());
         spec.addOption(value("SIZE", long.class, "Leave free ranges alone that are shorter than SIZE.", "--min-extent")
                 .converters(Converter.size()).build());
-        spec.addOption(value("WHAT", List.class, "Also release gaps (space between partitions) or swap (the content of swap "
-                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(Converter.word(Include.class))
-                .splitRegex(",").build());
+        spec.addOption(include("release"));
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());
         return spec;
     }
 
+    private static CommandSpec copy() {
+        CommandSpec spec = forImages(COPY);
+        spec.usageMessage()
+                .description("Copies a disk into a new image, without free space and without zeros. The image is only read; the "
+                        + "guest must be shut down. A volume whose free space is in doubt is copied whole, and the reason is told.", "")
+                .footer("", "Examples:",
+                        "  lacuna copy vm.qcow2 small.qcow2            with its parents' data, as one image without a parent",
+                        "  lacuna copy --keep-chain vm.qcow2 top.qcow2 on the same parent, only what vm.qcow2 itself holds",
+                        "  lacuna copy --compress vm.raw archive.qcow2",
+                        "  lacuna copy --to vmdk-stream vm.vhdx for-esx.vmdk",
+                        "", "Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 refused. OUT appears only when it is",
+                        "complete: whatever goes wrong, nothing of the copy is left.");
+        spec.addOption(value("FORMAT", OutputFormat.class, "The copy's format: raw (sparse), qcow2, vhd, vhdx, vmdk "
+                + "(monolithicSparse), vmdk-stream (streamOptimized) or vdi. Without it the suffix of OUT decides.", "-O", "--to")
+                .converters(Converter.outputFormat()).build());
+        spec.addOption(flag("Compress the data (qcow2; vmdk-stream is always compressed).", "-c", "--compress"));
+        spec.addOption(flag("Keep the parent: the copy names it and holds only the image's own data (qcow2). Without this option the "
+                + "data of all parents is copied, and the copy has none.", "--keep-chain"));
+        spec.addOption(include("leave out"));
+        spec.addOption(flag("Replace OUT if it exists, once the copy is complete.", "--force"));
+        spec.addPositional(PositionalParamSpec.builder().index("0").paramLabel("IMAGE").arity("1").required(true).type(Path.class)
+                .description("Disk image or block device to copy.").build());
+        spec.addPositional(PositionalParamSpec.builder().index("1").paramLabel("OUT").arity("1").required(true).type(Path.class)
+                .description("The new file.").build());
+        return spec;
+    }
+
+    private static OptionSpec include(String verb) {
+        return value("WHAT", List.class, "Also " + verb + " gaps (space between partitions) or swap (the content of swap "
+                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(Converter.word(Include.class))
+                .splitRegex(",").build();
+    }
+
     private static CommandSpec common(String name) {
+        CommandSpec spec = forImages(name);
+        spec.addPositional(PositionalParamSpec.builder().paramLabel("IMAGE").arity("1..*").required(true).type(List.class)
+                .auxiliaryTypes(Path.class).description("Disk image or block device; a directory stands for all disk images "
+                        + "in it and below.").build());
+        return spec;
+    }
+
+    private static CommandSpec forImages(String name) {
         CommandSpec spec = CommandSpec.create().name(name);
         spec.addOption(help());
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
@@ -93,9 +136,6 @@ final class Syntax {
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
-        spec.addPositional(PositionalParamSpec.builder().paramLabel("IMAGE").arity("1..*").required(true).type(List.class)
-                .auxiliaryTypes(Path.class).description("Disk image or block device; a directory stands for all disk images "
-                        + "in it and below.").build());
         return spec;
     }
 

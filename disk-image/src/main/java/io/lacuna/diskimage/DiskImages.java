@@ -27,6 +27,11 @@ public final class DiskImages {
         INSPECT(Descriptor.Purpose.READ),
         /** To plan what a run would do: read-only, and refused where the run would be because somebody may write. */
         PLAN(Descriptor.Purpose.READ_STABLE),
+        /**
+         * To copy: as {@link #PLAN}, but where the memory of the machine is saved, that is no reason to refuse; the copy needs to
+         * know it, though, for then nothing on the disk is free. See {@link OpenedImage#savedMemory()}.
+         */
+        COPY(Descriptor.Purpose.READ_STABLE),
         /** To write, alone. */
         WRITE(Descriptor.Purpose.WRITE);
 
@@ -94,9 +99,10 @@ public final class DiskImages {
             FileIdentity identity = file.identity();
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
             LinkedFiles links = LinkedFiles.of(file, options);
+            String savedMemory = options.access() == Access.COPY ? HostGuard.savedMemory(file, remarks) : null;
             DiskImage image = format.open(file, links);
             opened = true;
-            return opened(image, file, identity, options, remarks, links);
+            return opened(image, file, identity, options, remarks, savedMemory, links);
         } finally {
             if (!opened) {
                 file.close();
@@ -105,7 +111,7 @@ public final class DiskImages {
     }
 
     private static OpenedImage opened(DiskImage image, NativeFile file, FileIdentity identity, Options options,
-            List<String> remarks, LinkedFiles links) throws IOException {
+            List<String> remarks, String savedMemory, LinkedFiles links) throws IOException {
         try {
             String cutRun = file.isBlockDevice() ? null
                     : CompactionJournal.of(file, image.format(), image.virtualSize()).notice();
@@ -113,7 +119,7 @@ public final class DiskImages {
             if (cutRun != null) {
                 all.add(cutRun);
             }
-            return new OpenedImage(image, file, identity, options.format() == null, all, links);
+            return new OpenedImage(image, file, identity, options.format() == null, all, savedMemory, links);
         } catch (IOException | RuntimeException e) {
             image.close();
             throw e;

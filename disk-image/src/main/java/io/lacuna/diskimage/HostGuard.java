@@ -21,10 +21,18 @@ final class HostGuard {
         List<String> remarks = ofDataFile(file, access);
         if (access == Access.INSPECT) {
             SavedMemory.ofThisHost().find(file, remarks::add).ifPresent(sign -> remarks.add(sentence(sign)));
-        } else {
+        } else if (access != Access.COPY) {
             SavedMemory.ofThisHost().refuse(file, remarks::add);
         }
         return remarks;
+    }
+
+    /**
+     * @param remarks receives what could not be looked at
+     * @return the sign that the machine's memory is saved; null if there is none
+     */
+    static String savedMemory(NativeFile file, List<String> remarks) throws IOException {
+        return SavedMemory.ofThisHost().find(file, remarks::add).orElse(null);
     }
 
     /** @return remarks about a file that holds a part of an image's data */

@@ -17,15 +17,17 @@ public final class OpenedImage implements Closeable {
     private final List<FileIdentity> identitiesWhenOpened;
     private final boolean formatProbed;
     private final List<String> remarks;
+    private final String savedMemory;
     private final LinkedFiles links;
 
     /** @param identity of the file, before its first byte was read */
     OpenedImage(DiskImage image, NativeFile file, FileIdentity identity, boolean formatProbed, List<String> remarks,
-            LinkedFiles links) throws IOException {
+            String savedMemory, LinkedFiles links) throws IOException {
         this.image = image;
         this.file = file;
         this.formatProbed = formatProbed;
         this.remarks = List.copyOf(remarks);
+        this.savedMemory = savedMemory;
         this.links = links;
         List<FileIdentity> identities = identities();
         identities.set(0, identity);
@@ -67,6 +69,14 @@ public final class OpenedImage implements Closeable {
     /** @return whether the format was told from the image's content, which a guest may have written, and not by the caller */
     public boolean formatProbed() {
         return formatProbed;
+    }
+
+    /**
+     * @return the sign that the machine's memory is saved, in a sentence, where the image was opened to be copied; null if
+     *     there is none
+     */
+    public String savedMemory() {
+        return savedMemory;
     }
 
     @Override

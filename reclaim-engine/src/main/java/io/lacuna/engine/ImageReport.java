@@ -36,6 +36,8 @@ public record ImageReport(Path path, String format, String formatSource, long vi
     public enum Verdict {
         RECLAIMED("reclaimed"),
         NOTHING_TO_RECLAIM("nothing-to-reclaim"),
+        /** A copy stands; the image itself is as it was. */
+        COPIED("copied"),
         /** For safety; nothing was changed. */
         REFUSED("refused"),
         /** An I/O or internal failure. */

@@ -5,6 +5,7 @@ import io.lacuna.blockio.Progress;
 import io.lacuna.diskimage.DiskImages;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -39,21 +40,43 @@ public final class Reclaimer {
 
     /** Opens, plans and, unless the options only ask to look, applies. Never throws for what one image does wrong. */
     public static ImageReport run(Path image, ReclaimOptions options, Progress progress) {
+        ImageReport[] ended = new ImageReport[1];
+        ImageReport done = reporting(image, failure -> ended[0] = failure, () -> {
+            try (ReclaimSession session = open(image, options)) {
+                ReclaimPlan plan = session.plan();
+                return options.purpose() == ReclaimOptions.Purpose.RECLAIM ? session.apply(plan, progress)
+                        : session.report(plan);
+            }
+        });
+        return done != null ? done : ended[0];
+    }
+
+    /** What a command does with one image. */
+    interface Work<T> {
+        T run() throws IOException;
+    }
+
+    /**
+     * Does it, and turns whatever goes wrong into a report.
+     *
+     * @param failed receives that report
+     * @return what the work returns; null if it failed
+     */
+    static <T> T reporting(Path image, Consumer<ImageReport> failed, Work<T> work) {
         long start = System.nanoTime();
-        try (ReclaimSession session = open(image, options)) {
-            ReclaimPlan plan = session.plan();
-            return options.purpose() == ReclaimOptions.Purpose.RECLAIM ? session.apply(plan, progress)
-                    : session.report(plan);
+        try {
+            return work.run();
         } catch (DiskFormatException e) {
             Log.LOG.debug("refused {}", image, e);
             boolean named = image.toString().equals(e.path()) || e.path() == null;
-            return ImageReport.ended(image, ImageReport.Verdict.REFUSED, named ? e.reason() : e.getMessage(),
-                    millisSince(start));
+            failed.accept(ImageReport.ended(image, ImageReport.Verdict.REFUSED, named ? e.reason() : e.getMessage(),
+                    millisSince(start)));
         } catch (IOException | RuntimeException | Error e) {
             // Even a library that cannot be loaded must not stop the other images of a batch.
             Log.LOG.debug("failed {}", image, e);
-            return ImageReport.ended(image, ImageReport.Verdict.FAILED, describe(e), millisSince(start));
+            failed.accept(ImageReport.ended(image, ImageReport.Verdict.FAILED, describe(e), millisSince(start)));
         }
+        return null;
     }
 
     /** Loaded at the first failure only: most runs have nothing to log, and logging is a tenth of their start. */

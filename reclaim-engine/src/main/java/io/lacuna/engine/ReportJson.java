@@ -18,6 +18,15 @@ public final class ReportJson {
 
     /** Writes one document and flushes; the stream stays open. */
     public static void write(RunReport run, OutputStream out) throws IOException {
+        write(run, null, out);
+    }
+
+    /** Writes the document of a copy: the source as the one image, with the new file as its "copy". */
+    public static void write(CopyReport run, OutputStream out) throws IOException {
+        write(new RunReport(false, List.of(run.source())), run.copy(), out);
+    }
+
+    private static void write(RunReport run, CopyReport.Copy copy, OutputStream out) throws IOException {
         try (JsonGenerator json = new JsonFactory().createGenerator(out, JsonEncoding.UTF8)) {
             json.disable(JsonGenerator.Feature.AUTO_CLOSE_TARGET);
             json.useDefaultPrettyPrinter();
@@ -27,7 +36,7 @@ public final class ReportJson {
             json.writeBooleanField("dryRun", run.dryRun());
             json.writeArrayFieldStart("images");
             for (ImageReport image : run.images()) {
-                writeImage(image, json);
+                writeImage(image, copy, json);
             }
             json.writeEndArray();
             json.writeEndObject();
@@ -35,7 +44,7 @@ public final class ReportJson {
         }
     }
 
-    private static void writeImage(ImageReport image, JsonGenerator json) throws IOException {
+    private static void writeImage(ImageReport image, CopyReport.Copy copy, JsonGenerator json) throws IOException {
         json.writeStartObject();
         json.writeStringField("path", image.path().toString());
         json.writeStringField("format", image.format());
@@ -61,14 +70,31 @@ public final class ReportJson {
         json.writeEndArray();
         json.writeArrayFieldStart("volumes");
         for (VolumeReport volume : image.volumes()) {
-            writeVolume(volume, json);
+            writeVolume(volume, image.verdict(), json);
         }
         json.writeEndArray();
         writeStrings(json, "remarks", image.remarks());
+        if (copy != null) {
+            writeCopy(copy, json);
+        }
         json.writeEndObject();
     }
 
-    private static void writeVolume(VolumeReport volume, JsonGenerator json) throws IOException {
+    private static void writeCopy(CopyReport.Copy copy, JsonGenerator json) throws IOException {
+        json.writeObjectFieldStart("copy");
+        json.writeStringField("path", copy.path());
+        json.writeStringField("format", copy.format());
+        json.writeStringField("parent", copy.parent());
+        json.writeNumberField("virtualSize", copy.virtualSize());
+        writeBytes(json, "hostBytes", copy.hostBytes());
+        json.writeNumberField("fileLength", copy.fileLength());
+        json.writeNumberField("copiedBytes", copy.copiedBytes());
+        json.writeNumberField("freeBytes", copy.freeBytes());
+        json.writeNumberField("zeroBytes", copy.zeroBytes());
+        json.writeEndObject();
+    }
+
+    private static void writeVolume(VolumeReport volume, ImageReport.Verdict verdict, JsonGenerator json) throws IOException {
         json.writeStartObject();
         json.writeNumberField("index", volume.index());
         json.writeNumberField("offset", volume.offset());
@@ -76,7 +102,8 @@ public final class ReportJson {
         json.writeStringField("scheme", volume.scheme());
         json.writeStringField("type", volume.type());
         json.writeStringField("label", volume.label());
-        json.writeStringField("status", volume.skipped() ? "skipped" : "reclaimed");
+        json.writeStringField("status", volume.skipped() ? "skipped"
+                : verdict == ImageReport.Verdict.COPIED ? "copied" : "reclaimed");
         json.writeStringField("reason", volume.reason());
         json.writeNumberField("freeBytes", volume.freeBytes());
         json.writeNumberField("reclaimableBytes", volume.reclaimableBytes());

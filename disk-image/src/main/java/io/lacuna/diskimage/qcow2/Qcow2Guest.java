@@ -3,9 +3,11 @@ package io.lacuna.diskimage.qcow2;
 import io.lacuna.blockio.BlockSource;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.function.Predicate;
 
 /** The disk as the guest reads it: through the active L1 table, neighbouring clusters in one read. */
 final class Qcow2Guest implements BlockSource {
@@ -110,6 +112,17 @@ final class Qcow2Guest implements BlockSource {
         } catch (IOException hintsNeverFail) {
             // The read that follows will tell.
         }
+    }
+
+    /** @return the ranges of the disk whose pieces are of such a kind */
+    ExtentSet ranges(Predicate<L2Entry.Kind> wanted) throws IOException {
+        ExtentSet.Builder ranges = ExtentSet.builder();
+        forEachPiece(0, size(), piece -> {
+            if (wanted.test(piece.kind)) {
+                ranges.add(piece.guest, piece.length);
+            }
+        });
+        return ranges.build();
     }
 
     private void forEachPiece(long offset, long length, PieceSink sink) throws IOException {

@@ -7,6 +7,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
@@ -114,6 +115,31 @@ final class Qcow2Image implements DiskImage {
     @Override
     public BlockSource guest() {
         return guest;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        try {
+            ExtentSet stored = guest.ranges(kind -> kind == L2Entry.Kind.STORED || kind == L2Entry.Kind.COMPRESSED);
+            if (backing == null) {
+                return stored;
+            }
+            return stored.union(backing.mayHoldData().minus(ownRanges()).intersect(ExtentSet.ofRange(0, virtualSize())));
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
+    }
+
+    @Override
+    public ExtentSet ownRanges() throws IOException {
+        if (backing == null) {
+            return ExtentSet.ofRange(0, virtualSize());
+        }
+        try {
+            return guest.ranges(kind -> kind != L2Entry.Kind.UNALLOCATED);
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.Progress;
@@ -41,6 +42,11 @@ final class RawImage implements DiskImage {
     @Override
     public BlockSource guest() {
         return file;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        return file.map().allocated().intersect(ExtentSet.ofRange(0, file.size()));
     }
 
     @Override

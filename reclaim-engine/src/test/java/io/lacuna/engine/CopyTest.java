@@ -1,0 +1,277 @@
+package io.lacuna.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.Progress;
+import io.lacuna.diskimage.write.OutputFormat;
+import io.lacuna.fixtures.GuestDisk;
+import io.lacuna.fixtures.GuestVolume;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Copies of disks that real tools made, judged by real tools. */
+class CopyTest {
+
+    private static final long MIB = 1 << 20;
+
+    @TempDir
+    static Path shared;
+
+    private static GuestDisk disk;
+    private static Path qcow2;
+    private static ExtentSet free;
+
+    @TempDir
+    Path directory;
+
+    @BeforeAll
+    static void makeDisks() throws IOException {
+        Tools.require("qemu-img", "qemu-io", "sfdisk");
+        disk = GuestDisk.assemble(shared.resolve("gpt.raw"), "gpt", 512, GuestVolume.ext(shared, "ext4", 24 * MIB, "-t ext4"),
+                GuestVolume.ntfs(shared, "ntfs", 24 * MIB, "-c 4096"));
+        qcow2 = shared.resolve("gpt.qcow2");
+        Tools.shell("qemu-img convert -q -f raw -O qcow2 \"$1\" \"$2\"; sync", disk.file(), qcow2);
+        free = disk.free();
+    }
+
+    private static CopyOptions options(OutputFormat to, boolean compress, boolean keepChain, boolean force) {
+        return new CopyOptions(to, null, List.of(), Set.of(), compress, keepChain, force);
+    }
+
+    private static CopyReport copy(Path source, Path out, CopyOptions options) {
+        return Copier.run(source, out, options, Progress.NONE);
+    }
+
+    private static CopyReport copied(Path source, Path out, CopyOptions options) {
+        CopyReport report = copy(source, out, options);
+        assertNull(report.source().reason());
+        assertEquals(ImageReport.Verdict.COPIED, report.source().verdict());
+        return report;
+    }
+
+    private void refused(String reason, CopyReport report) {
+        assertNull(report.copy());
+        assertTrue(report.source().reason().contains(reason), report.source().reason());
+        assertEquals(3, report.exitStatus());
+    }
+
+    private static String driver(OutputFormat format) {
+        return switch (format) {
+            case VHD -> "vpc";
+            case VMDK_STREAM -> "vmdk";
+            default -> format.word();
+        };
+    }
+
+    private Path toRaw(Path image, String driver) {
+        Path raw = directory.resolve(image.getFileName() + ".as.raw");
+        Tools.shell("qemu-img convert -f $3 -O raw \"$1\" \"$2\"", image, raw, driver);
+        return raw;
+    }
+
+    private static String state(Path file) {
+        return Tools.shell("sha256sum < \"$1\"; stat -c '%X %Y %Z %s %b' \"$1\"", file);
+    }
+
+    private static long blocks(Path file) {
+        return Long.parseLong(Tools.shell("sync \"$1\"; stat -c %b \"$1\"", file).strip());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"RAW,false", "QCOW2,false", "QCOW2,true", "VHD,false", "VHDX,false", "VMDK,false", "VMDK_STREAM,true", "VDI,false"})
+    void everyFormatHoldsTheLiveBytesAndNoOthers(OutputFormat format, boolean compress) throws IOException {
+        String driver = driver(format);
+        for (Path source : List.of(disk.file(), qcow2)) {
+            String before = state(source);
+            Path out = directory.resolve(source.getFileName() + "." + format.word());
+            CopyReport report = copied(source, out, options(format, compress, false, false));
+            assertEquals(before, state(source), "the source, with its times");
+            assertEquals(free.totalBytes(), report.source().freeBytes());
+            if (!driver.equals("raw") && !driver.equals("vpc")) {
+                Tools.ok("qemu-img", "check", "-f", driver, out.toString());
+            }
+            Path raw = toRaw(out, driver);
+            assertEquals(List.of(), disk.differences(raw, free, free));
+            proveSize(out, raw, driver, format, compress);
+            if (format == OutputFormat.VMDK) {
+                List<GuestVolume> volumes = disk.volumesOf(raw, directory);
+                for (int i = 0; i < volumes.size(); i++) {
+                    assertEquals(disk.volumes().get(i).manifest(), volumes.get(i).manifest());
+                    volumes.get(i).check();
+                }
+            }
+            if (format != OutputFormat.VMDK_STREAM) {
+                long place = free.atLeast(256 << 10).start(0) / 65536 * 65536 + 65536;
+                Tools.ok("qemu-io", "-f", driver, "-c", "write -P 0x5a " + place + " 64k", "-c", "write -P 0xa5 1024 4096",
+                        out.toString());
+                Tools.ok("qemu-io", "-f", driver, "-c", "read -P 0x5a " + place + " 64k", "-c", "read -P 0xa5 1024 4096",
+                        out.toString());
+                if (!driver.equals("raw") && !driver.equals("vpc")) {
+                    Tools.ok("qemu-img", "check", "-f", driver, out.toString());
+                }
+            }
+        }
+    }
+
+    private void proveSize(Path out, Path raw, String driver, OutputFormat format, boolean compress) throws IOException {
+        Path peer = directory.resolve("peer");
+        String how = format == OutputFormat.VMDK_STREAM ? "-o subformat=streamOptimized" : compress ? "-c" : "";
+        Tools.shell("qemu-img convert " + how + " -f raw -O " + driver + " \"$1\" \"$2\"", raw, peer);
+        long ours = blocks(out);
+        long theirs = blocks(peer);
+        assertTrue(ours <= theirs * 1.01, ours + " sectors of the host, and qemu-img needs " + theirs);
+        long length = Files.size(out);
+        assertTrue(length <= Files.size(peer) * 1.01, length + " bytes long, and qemu-img's is " + Files.size(peer));
+        Files.delete(peer);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"VMDK,vmdkmount,vmdk1", "VMDK_STREAM,vmdkmount,vmdk1", "VHD,vhdimount,vhdi1", "VHDX,vhdimount,vhdi1"})
+    void otherReadersFindTheSameBytes(OutputFormat format, String mount, String name) throws IOException {
+        Tools.require(mount);
+        Tools.requireFuse();
+        Path out = directory.resolve("copy." + (format == OutputFormat.VMDK_STREAM ? "vmdk" : format.word()));
+        copied(disk.file(), out, CopyOptions.to(format));
+        Path raw = directory.resolve("second.raw");
+        Tools.shell("mkdir \"$1.mnt\"; $3 \"$1\" \"$1.mnt\" > /dev/null; trap 'umount \"$1.mnt\"' EXIT\n"
+                + "cp --sparse=always \"$1.mnt/$4\" \"$2\"", out, raw, mount, name);
+        assertEquals(List.of(), disk.differences(raw, free, free));
+    }
+
+    @Test
+    void chainIsFlattenedOrKept() throws IOException {
+        for (String create : List.of("", "-o extended_l2=on,cluster_size=128k", "-o cluster_size=4k")) {
+            Path base = directory.resolve("base.raw");
+            Path top = directory.resolve("top.qcow2");
+            Tools.shell("head -c 9000000 /dev/urandom > \"$1\"; truncate -s 10M \"$1\"\n"
+                    + "qemu-img create -q -f qcow2 -b base.raw -F raw " + create + " \"$2\" 12M\n"
+                    + "qemu-io -f qcow2 -c 'write -P 1 70000 3000' -c 'write -z 1M 512k' -c 'write -P 0 3M 100k' "
+                    + "-c 'write -P 2 9M 2M' -c 'write -z 4100k 8k' \"$2\" > /dev/null; sync", base, top);
+            Path flat = directory.resolve("flat.qcow2");
+            copied(top, flat, options(OutputFormat.QCOW2, false, false, true));
+            Tools.ok("qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", top.toString(), flat.toString());
+            assertTrue(!Tools.ok("qemu-img", "info", flat.toString()).contains("backing"));
+
+            Path kept = directory.resolve("kept.qcow2");
+            CopyReport report = copied(top, kept, options(OutputFormat.QCOW2, true, true, true));
+            assertEquals(base.toString(), report.copy().parent());
+            Tools.ok("qemu-img", "check", "-f", "qcow2", kept.toString());
+            Tools.ok("qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", top.toString(), kept.toString());
+            String info = Tools.ok("qemu-img", "info", kept.toString());
+            assertTrue(info.contains("backing file: base.raw") && info.contains("backing file format: raw"), info);
+            assertTrue(blocks(kept) < blocks(flat) / 2, "only its own data");
+        }
+    }
+
+    @Test
+    void freedPartsOfAChildDoNotShowTheParent() throws IOException {
+        Path top = shared.resolve("child.qcow2");
+        long place = free.atLeast(256 << 10).start(0) / 65536 * 65536 + 65536;
+        Tools.shell("qemu-img create -q -f qcow2 -b gpt.raw -F raw \"$1\"; "
+                + "qemu-io -f qcow2 -c \"write -P 7 $2 64k\" \"$1\" > /dev/null; sync", top, place);
+        Path kept = directory.resolve("kept.qcow2");
+        copied(top, kept, options(OutputFormat.QCOW2, false, true, false));
+        assertEquals(List.of(), disk.differences(toRaw(kept, "qcow2"), free, ExtentSet.ofRange(place, 65536)));
+    }
+
+    @Test
+    void chainIsKeptOnlyWhereThereIsOne() {
+        refused("no parent", copy(qcow2, directory.resolve("a.qcow2"), options(OutputFormat.QCOW2, false, true, false)));
+        assertEquals(0, directory.toFile().list().length);
+    }
+
+    @Test
+    void anExistingFileIsReplacedOnlyByForce() throws IOException {
+        Path out = Files.writeString(directory.resolve("out.raw"), "mine");
+        refused("--force", copy(qcow2, out, CopyOptions.to(OutputFormat.RAW)));
+        assertEquals("mine", Files.readString(out));
+        copied(qcow2, out, options(OutputFormat.RAW, false, false, true));
+        assertEquals(Files.size(disk.file()), Files.size(out));
+        assertEquals(1, directory.toFile().list().length);
+    }
+
+    @Test
+    void aFileInUseIsNotReplaced() throws IOException {
+        Path out = directory.resolve("out.raw");
+        Tools.shell("truncate -s 1M \"$1\"", out);
+        Process user = new ProcessBuilder("qemu-io", "-f", "raw", out.toString()).start();
+        try {
+            user.getOutputStream().write("write -P 1 0 4k\n".getBytes());
+            user.getOutputStream().flush();
+            user.getInputStream().read();
+            Thread.sleep(500);
+            CopyReport report = copy(qcow2, out, options(OutputFormat.RAW, false, false, true));
+            assertEquals(3, report.exitStatus(), report.source().reason());
+            assertEquals(MIB, Files.size(out));
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        } finally {
+            user.destroy();
+        }
+    }
+
+    @Test
+    void theSourceAndItsParentsAreNeverReplaced() throws IOException {
+        Path top = directory.resolve("top.qcow2");
+        Path base = directory.resolve("base.raw");
+        Path link = directory.resolve("other-name.raw");
+        Tools.shell("truncate -s 4M \"$1\"; qemu-img create -q -f qcow2 -b base.raw -F raw \"$2\"; ln \"$1\" \"$3\"", base, top, link);
+        for (Path out : List.of(top, base, link)) {
+            refused("the copy would take the place of", copy(top, out, options(OutputFormat.QCOW2, false, false, true)));
+        }
+    }
+
+    @Test
+    void aFullHostLeavesNothing() throws IOException {
+        Tools.requireLoopDevices();
+        Path small = Files.createDirectory(directory.resolve("small"));
+        Tools.shell("mount -t tmpfs -o size=2m none \"$1\"", small);
+        try {
+            for (OutputFormat format : OutputFormat.values()) {
+                CopyReport report = copy(qcow2, small.resolve("out"), CopyOptions.to(format));
+                assertEquals(1, report.exitStatus());
+                assertTrue(report.source().reason().contains("no room for the copy"), report.source().reason());
+                assertEquals(0, small.toFile().list().length);
+            }
+        } finally {
+            Tools.shell("umount \"$1\"", small);
+        }
+    }
+
+    @Test
+    void withSavedMemoryEverythingIsCopied() throws IOException {
+        Path source = directory.resolve("vm.raw");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; head -c 100000 /dev/urandom > \"$2.vmss\"; sync", disk.file(), source);
+        Path out = directory.resolve("copy.raw");
+        CopyReport report = copied(source, out, CopyOptions.to(OutputFormat.RAW));
+        assertTrue(report.source().volumes().stream().allMatch(volume -> volume.reason().contains("VMware")));
+        Tools.ok("cmp", source.toString(), out.toString());
+    }
+
+    @Test
+    void aVolumeInDoubtIsCopiedWholeAndOddSizesAreRounded() throws IOException {
+        Path source = directory.resolve("odd.raw");
+        Tools.shell("head -c 3000001 /dev/urandom > \"$1\"; sync", source);
+        Path out = directory.resolve("copy.vhdx");
+        CopyReport report = copied(source, out, CopyOptions.to(OutputFormat.VHDX));
+        assertTrue(report.source().volumes().stream().allMatch(VolumeReport::skipped));
+        assertTrue(report.source().remarks().stream().anyMatch(remark -> remark.contains("whole sectors")));
+        Path raw = toRaw(out, "vhdx");
+        assertEquals(3000001 / 512 * 512 + 512, Files.size(raw));
+        Tools.ok("cmp", "-n", "3000001", source.toString(), raw.toString());
+        copied(source, directory.resolve("copy.raw"), CopyOptions.to(OutputFormat.RAW));
+        Tools.ok("cmp", source.toString(), directory.resolve("copy.raw").toString());
+    }
+}
