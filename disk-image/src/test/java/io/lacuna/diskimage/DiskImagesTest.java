@@ -64,7 +64,7 @@ class DiskImagesTest {
 
     @Test
     void theCallersWordForRawOverridesAnySignature() throws IOException {
-        Path path = Files.writeString(folder.resolve("disk"), "vhdxfile" + "x".repeat(4096));
+        Path path = Files.writeString(folder.resolve("disk"), "WithoutFreeSpace" + "x".repeat(4096));
         assertThrows(UnsupportedException.class, () -> open(path, null));
         try (OpenedImage image = open(path, "raw")) {
             assertEquals("raw", image.image().format());
@@ -164,7 +164,7 @@ class DiskImagesTest {
 
     @Test
     void aRefusedImageIsClosedAgain() throws IOException {
-        Path path = Files.writeString(folder.resolve("disk"), "vhdxfile" + "x".repeat(4096));
+        Path path = Files.writeString(folder.resolve("disk"), "WithoutFreeSpace" + "x".repeat(4096));
         for (Access access : Access.values()) {
             assertThrows(UnsupportedException.class, () -> DiskImages.open(path, new Options(access, null, List.of())));
         }
