@@ -25,5 +25,10 @@ public interface FileSystemProbe {
      * @throws DiskFormatException if free space must not be told from this file system: the reason the volume is skipped
      * @throws IOException if the bytes cannot be read
      */
-    FileSystem open(BlockSource volume) throws IOException;
+    FileSystem open(BlockSource volume, VolumeOptions options) throws IOException;
+
+    /** Opens with {@link VolumeOptions#NONE}. */
+    default FileSystem open(BlockSource volume) throws IOException {
+        return open(volume, VolumeOptions.NONE);
+    }
 }

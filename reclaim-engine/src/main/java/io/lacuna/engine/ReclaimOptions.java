@@ -1,6 +1,7 @@
 package io.lacuna.engine;
 
 import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.blockio.VolumeOptions;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -36,6 +37,7 @@ public final class ReclaimOptions {
     private final String format;
     private final List<Path> allowedBackingDirectories;
     private final Set<Include> includes;
+    private final VolumeOptions volumeOptions;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -45,6 +47,7 @@ public final class ReclaimOptions {
         format = builder.format;
         allowedBackingDirectories = List.copyOf(builder.allowedBackingDirectories);
         includes = Set.copyOf(builder.includes);
+        volumeOptions = builder.volumeOptions;
     }
 
     public static Builder builder() {
@@ -82,6 +85,11 @@ public final class ReclaimOptions {
         return includes;
     }
 
+    /** @return what the caller vouches for, and the proof he asks for */
+    public VolumeOptions volumeOptions() {
+        return volumeOptions;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -91,6 +99,7 @@ public final class ReclaimOptions {
         private String format;
         private List<Path> allowedBackingDirectories = List.of();
         private Set<Include> includes = Set.of();
+        private VolumeOptions volumeOptions = VolumeOptions.NONE;
 
         private Builder() {
         }
@@ -137,6 +146,11 @@ public final class ReclaimOptions {
 
         public Builder includes(Set<Include> values) {
             includes = values;
+            return this;
+        }
+
+        public Builder volumeOptions(VolumeOptions value) {
+            volumeOptions = value;
             return this;
         }
 

@@ -77,7 +77,7 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        Survey.Result survey = Survey.of(image.guest(), options.includes());
+        Survey.Result survey = Survey.of(image.guest(), options.includes(), options.volumeOptions());
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
                 remarks.add(remark);

@@ -8,6 +8,7 @@ import io.lacuna.blockio.FileSystem;
 import io.lacuna.blockio.FileSystemProbe;
 import io.lacuna.blockio.FreeSpace;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.partition.Partition;
 import io.lacuna.partition.PartitionTable;
 import io.lacuna.partition.VolumeSignature;
@@ -31,6 +32,7 @@ final class Survey {
     private final BlockSource disk;
     private final PartitionTable table;
     private final Set<ReclaimOptions.Include> includes;
+    private final VolumeOptions volumeOptions;
     private final List<SurveyedVolume> volumes = new ArrayList<>();
     /** Why nothing on the whole disk may change; null as long as nothing speaks against it. */
     private String machineDoubt;
@@ -40,10 +42,11 @@ final class Survey {
     /** A volume whose file system could not be believed, so that it may reach past its partition; null if there is none. */
     private SurveyedVolume boundless;
 
-    private Survey(BlockSource disk, PartitionTable table, Set<ReclaimOptions.Include> includes) {
+    private Survey(BlockSource disk, PartitionTable table, Set<ReclaimOptions.Include> includes, VolumeOptions volumeOptions) {
         this.disk = disk;
         this.table = table;
         this.includes = includes;
+        this.volumeOptions = volumeOptions;
     }
 
     /**
@@ -57,8 +60,8 @@ final class Survey {
      * @throws DiskFormatException if no partition table can be trusted
      * @throws IOException if the disk cannot be read
      */
-    static Result of(BlockSource disk, Set<ReclaimOptions.Include> includes) throws IOException {
-        Survey survey = new Survey(disk, PartitionTable.read(disk), includes);
+    static Result of(BlockSource disk, Set<ReclaimOptions.Include> includes, VolumeOptions volumeOptions) throws IOException {
+        Survey survey = new Survey(disk, PartitionTable.read(disk), includes, volumeOptions);
         survey.run();
         return new Result(survey.volumes, survey.table.remarks());
     }
@@ -166,7 +169,7 @@ final class Survey {
 
     private void lookForSavedMemory(FileSystemProbe probe, BlockSource volume) throws IOException {
         try {
-            probe.open(volume).freeSpace();
+            probe.open(volume, volumeOptions).freeSpace();
         } catch (UnsafeException e) {
             noteDoubt(e);
         } catch (DiskFormatException e) {
@@ -196,7 +199,7 @@ final class Survey {
     private SurveyedVolume surveyFileSystem(Partition partition, FileSystemProbe probe, String type, BlockSource volume)
             throws IOException {
         try {
-            FileSystem fileSystem = probe.open(volume);
+            FileSystem fileSystem = probe.open(volume, volumeOptions);
             FreeSpace space = fileSystem.freeSpace();
             Extent ownRange = new Extent(0, Math.max(1, Math.min(fileSystem.length(), volume.size())));
             if (fileSystem.length() > volume.size() || !space.free().minus(ExtentSet.of(ownRange)).isEmpty()) {

@@ -3,6 +3,7 @@ package io.lacuna.fs.ext;
 import io.lacuna.blockio.BlockSource;
 import io.lacuna.blockio.FileSystem;
 import io.lacuna.blockio.FileSystemProbe;
+import io.lacuna.blockio.VolumeOptions;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -28,7 +29,7 @@ public final class ExtProbe implements FileSystemProbe {
     }
 
     @Override
-    public FileSystem open(BlockSource volume) throws IOException {
+    public FileSystem open(BlockSource volume, VolumeOptions options) throws IOException {
         Superblock superblock = Superblock.read(volume);
         MountState.requireClean(superblock);
         MultipleMountProtection.requireUnused(volume, superblock);

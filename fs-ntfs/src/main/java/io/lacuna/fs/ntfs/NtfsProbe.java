@@ -5,6 +5,7 @@ import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.FileSystem;
 import io.lacuna.blockio.FileSystemProbe;
+import io.lacuna.blockio.VolumeOptions;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -37,7 +38,7 @@ public final class NtfsProbe implements FileSystemProbe {
      * @throws DiskFormatException if the boot sector or the MFT's own record contradict themselves
      */
     @Override
-    public FileSystem open(BlockSource volume) throws IOException {
+    public FileSystem open(BlockSource volume, VolumeOptions options) throws IOException {
         try {
             return NtfsFileSystem.open(volume);
         } catch (CorruptException e) {

@@ -1,0 +1,14 @@
+package io.lacuna.blockio;
+
+/**
+ * How far a caller vouches for the guest of a volume, and how much proof he asks for.
+ *
+ * @param replayJournal the caller's word that the guest will boot, and not resume: a journal with something in it may be
+ *     replayed in memory, and what is free before and after counts as free
+ * @param crossCheck whether the bitmaps are to be compared with what every file of the volume says it uses
+ */
+public record VolumeOptions(boolean replayJournal, boolean crossCheck) {
+
+    /** Nothing is vouched for, and the file system's own checks are enough. */
+    public static final VolumeOptions NONE = new VolumeOptions(false, false);
+}
