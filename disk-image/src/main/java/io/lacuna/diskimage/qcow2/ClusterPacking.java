@@ -87,7 +87,7 @@ final class ClusterPacking {
         long offset = cluster << header.clusterBits();
         String what = "the cluster at 0x" + Long.toHexString(offset) + " cannot be moved: ";
         if (scan.kinds.get(cluster) == ClusterUse.COMPRESSED) {
-            return what + "it holds compressed data";
+            return what + "it holds compressed data ('lacuna copy --compress' writes a copy without gaps)";
         } else if (doubtful.contains(offset, 1) || scan.counts.get(cluster) == 0) {
             return what + "its reference count is higher than the references found ('qemu-img check -r leaks' corrects that)";
         } else if (image.map().shared().intersects(offset, header.clusterSize())) {
