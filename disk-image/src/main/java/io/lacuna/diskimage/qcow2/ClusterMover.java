@@ -112,7 +112,8 @@ final class ClusterMover {
         if (!image.punchable() || image.map().allocated().contains(to, header.clusterSize())) {
             return 0;
         }
-        return MovedClusters.of(from, to, header.clusterSize(), compaction).written().minus(image.map().allocated()).totalBytes();
+        ExtentSet allocated = image.map().allocated().intersect(new Extent(to, header.clusterSize()));
+        return MovedClusters.of(from, to, header.clusterSize(), compaction).written().minus(allocated).totalBytes();
     }
 
     private void moveData(long expected) throws IOException {

@@ -97,31 +97,50 @@ final class CompactionPlanner {
         int unusedAt = unused.count() - 1;
         int gapAt = gaps.count() - 1;
         int spared = dispensable.length - 1;
-        for (long cluster = clusters - 1; cluster << header.clusterBits() >= least && cluster >= 0; cluster--) {
-            long offset = cluster << header.clusterBits();
-            while (unusedAt >= 0 && unused.start(unusedAt) > offset) {
+        long bound = least + header.clusterSize() - 1 >>> header.clusterBits();
+        long next = clusters - 1;
+        while (next >= bound) { // Ends: every round goes on by a cluster at least, and past most of a gap at once.
+            long cluster = next;
+            while (unusedAt >= 0 && first(unused, unusedAt) > cluster) {
                 unusedAt--;
             }
-            while (gapAt >= 0 && gaps.start(gapAt) > offset) {
+            while (gapAt >= 0 && first(gaps, gapAt) > cluster) {
                 gapAt--;
             }
-            if (gapAt >= 0 && gaps.end(gapAt) > offset) {
-                room--;
-            } else if (unusedAt < 0 || unused.end(unusedAt) <= offset) {
-                if (!movable.contains(cluster)) {
-                    break;
-                }
+            boolean isGap = gapAt >= 0 && end(gaps, gapAt) > cluster;
+            long from = cluster;
+            if (isGap) {
+                from = Math.max(bound, first(gaps, gapAt));
+            } else if (unusedAt >= 0 && end(unused, unusedAt) > cluster) {
+                from = Math.max(Math.max(bound, first(unused, unusedAt)), gapAt < 0 ? 0 : end(gaps, gapAt));
+            } else if (movable.contains(cluster)) {
                 toMove++;
+            } else {
+                break;
             }
-            while (spared >= 0 && dispensable[spared] >= cluster) {
+            if (spared >= 0 && dispensable[spared] >= from) {
+                from = Math.min(cluster, dispensable[spared] + 1);
+            }
+            for (; spared >= 0 && dispensable[spared] >= cluster; spared--) {
                 toMove--;
-                spared--;
             }
-            if (toMove <= room) {
-                lowest = cluster;
+            if (!isGap && toMove <= room) {
+                lowest = from;
+            } else if (isGap && toMove < room) {
+                lowest = Math.max(from, cluster + 1 - (room - toMove));
             }
+            room -= isGap ? cluster + 1 - from : 0;
+            next = from - 1;
         }
         return lowest << header.clusterBits();
+    }
+
+    private long first(ExtentSet set, int index) {
+        return set.start(index) >>> header.clusterBits();
+    }
+
+    private long end(ExtentSet set, int index) {
+        return set.end(index) >>> header.clusterBits();
     }
 
     private List<Extent> tablesFromTheEnd() {

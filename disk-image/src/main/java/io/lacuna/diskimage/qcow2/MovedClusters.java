@@ -28,7 +28,7 @@ record MovedClusters(long distance, ExtentSet live, ExtentSet written, ExtentSet
         if (!image.punchable()) {
             // What is free may be anything; what reads as zeros must go on doing so.
             ExtentSet zeros = places.minus(live).minus(compaction.unread().intersect(old).shift(to - from))
-                    .intersect(image.map().allocated());
+                    .intersect(image.map().allocated().intersect(new Extent(to, length)));
             return new MovedClusters(from - to, live, live.union(zeros), ExtentSet.EMPTY);
         }
         // A host block that other clusters share is theirs as well.
