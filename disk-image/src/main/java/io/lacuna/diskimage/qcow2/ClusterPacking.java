@@ -33,7 +33,9 @@ final class ClusterPacking {
         MovableClusters movable = new MovableClusters(header, file, l1, scan, changes, sorter, doubtful, image.map().shared());
         // Whatever moves, the file has at least this many clusters afterwards.
         long least = clusters - (unused.totalBytes() >>> header.clusterBits()) - scan.refcounts.blocks().length;
-        movable.find(Math.max(0, least) << header.clusterBits());
+        if (!unused.isEmpty()) {
+            movable.find(Math.max(0, least) << header.clusterBits());
+        }
         Relocation relocation = new CompactionPlanner(header, scan.refcounts, movable, clusters, unused)
                 .plan(image.map().shared());
         ExtentSet parts = sorter.pieces.parts();
@@ -66,6 +68,11 @@ final class ClusterPacking {
         return released;
     }
 
+    /** @return how many of these bytes the host stores and will not, or stores for something else */
+    long leaving(ExtentSet unneeded) {
+        return image.stored().intersect(unneeded).minus(leftGaps.minus(holes)).totalBytes();
+    }
+
     long plannedBytes() {
         return Math.max(0, image.stored().totalBytes() - compaction.storedAfterwards(holes).totalBytes());
     }
@@ -94,6 +101,10 @@ final class ClusterPacking {
             return what + "another file of the host shares its storage";
         } else if (scan.kinds.get(cluster) == ClusterUse.TABLE) {
             return what + "it is part of a table that needs more room in one piece, of a snapshot's or of a bitmap";
+        }
+        boolean current = scan.active == scan.counts || scan.active.get(cluster) > 0;
+        if (scan.counts.get(cluster) == 1 && current) {
+            return what + "its COPIED flag contradicts its reference count ('qemu-img check -r all' repairs that)";
         }
         return what + (scan.snapshots.isEmpty() ? "it is used in more than one place" : "a snapshot uses it");
     }

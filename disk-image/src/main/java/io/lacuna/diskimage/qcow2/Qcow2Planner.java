@@ -68,7 +68,8 @@ final class Qcow2Planner {
         changes = new TableChanges(header, scan, zeroClusters);
         ExtentSet doubtful = repair();
         CandidateSorter sorter = new CandidateSorter(header, scan, changes, retained, dataHoles, free, doubtful,
-                compacting ? ReclaimMode.COMPACT : unmapping ? ReclaimMode.DEALLOCATE : ReclaimMode.PUNCH, Remarks.sharedReason(scan.snapshots));
+                compacting ? ReclaimMode.COMPACT : unmapping ? ReclaimMode.DEALLOCATE : ReclaimMode.PUNCH,
+                Remarks.sharedReason(scan.snapshots));
         sorter.checkTables(l1);
         if (!header.rawDataFile()) {
             sorter.sort();
@@ -186,7 +187,7 @@ final class Qcow2Planner {
         packing.addRemarks(remarks);
         addRemarks();
         return new Qcow2Plan(image, reclaimable, retained.list(), packing.plannedBytes(),
-                ownerless.intersect(imageHoles.stored()).totalBytes(), List.copyOf(remarks),
+                packing.leaving(ownerless.minus(unrepaired())), List.copyOf(remarks),
                 changes.isNothing() ? null : changes, packing.punches(), ExtentSet.EMPTY, packing.newSize(),
                 packing.compaction(), request.mode(), journal);
     }
