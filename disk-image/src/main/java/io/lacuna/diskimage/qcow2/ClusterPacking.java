@@ -102,10 +102,10 @@ final class ClusterPacking {
         } else if (scan.kinds.get(cluster) == ClusterUse.TABLE) {
             return what + "it is part of a table that needs more room in one piece, of a snapshot's or of a bitmap";
         }
-        boolean current = scan.active == scan.counts || scan.active.get(cluster) > 0;
-        if (scan.counts.get(cluster) == 1 && current) {
-            return what + "its COPIED flag contradicts its reference count ('qemu-img check -r all' repairs that)";
+        if (!scan.snapshots.isEmpty()) {
+            return what + "a snapshot uses it";
         }
-        return what + (scan.snapshots.isEmpty() ? "it is used in more than one place" : "a snapshot uses it");
+        return what + (scan.counts.get(cluster) > 1 ? "it is used in more than one place"
+                : "its COPIED flag contradicts its reference count ('qemu-img check -r all' repairs that)");
     }
 }
