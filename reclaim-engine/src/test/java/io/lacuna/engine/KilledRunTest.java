@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
@@ -14,13 +15,13 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Runs that are killed at random moments. */
 class KilledRunTest {
 
-    private static final int KILLS = 25;
     private static final long MIB = 1 << 20;
 
     @TempDir
@@ -33,7 +34,7 @@ class KilledRunTest {
         }
 
         public static void main(String[] arguments) throws IOException {
-            try (ReclaimSession session = Reclaimer.open(Path.of(arguments[0]), ReclaimOptions.builder().build())) {
+            try (ReclaimSession session = Reclaimer.open(Path.of(arguments[0]), options(arguments[1]))) {
                 ReclaimPlan plan = session.plan();
                 System.out.write('p');
                 System.out.flush();
@@ -42,8 +43,13 @@ class KilledRunTest {
         }
     }
 
-    @Test
-    void leavesAValidImageThatTheNextRunFinishes() throws Exception {
+    private static ReclaimOptions options(String mode) {
+        return ReclaimOptions.builder().mode(ReclaimMode.valueOf(mode)).build();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"DEALLOCATE, 25, 8000000", "COMPACT, 10, 60000000"})
+    void leavesAValidImageThatTheNextRunFinishes(String mode, int kills, int within) throws Exception {
         Tools.require("qemu-img", "qemu-io");
         GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512,
                 GuestVolume.ext(directory, "volume", 64 * MIB, "-t ext4 -b 1024"));
@@ -53,13 +59,13 @@ class KilledRunTest {
         Random random = new Random(20261123);
         int killed = 0;
         int cut = 0;
-        for (int i = 0; i < KILLS; i++) {
+        for (int i = 0; i < kills; i++) {
             Path image = directory.resolve("image.qcow2");
             Tools.shell("cp --sparse=always \"$1\" \"$2\"", pristine, image);
             Path marker = image.resolveSibling("image.qcow2.lacuna-run");
             // Two in three die while they change tables, the others at any moment behind their plan.
             boolean aimed = i % 3 != 0;
-            if (killWhileItApplies(image, aimed ? marker : null, random.nextInt(aimed ? 8_000_000 : 25_000_000))) {
+            if (killWhileItApplies(image, aimed ? marker : null, random.nextInt(aimed ? within : 25_000_000), mode)) {
                 killed++;
             }
             // A marker that is not whole yet stood before the first change.
@@ -67,17 +73,18 @@ class KilledRunTest {
             cut += marked ? 1 : 0;
             assertValid(image, disk, free);
 
-            ImageReport next = ReclaimRun.run(image, ReclaimOptions.builder().build());
+            ImageReport next = ReclaimRun.run(image, options(mode));
             assertEquals(null, next.reason());
             if (marked) {
                 assertTrue(next.remarks().stream().anyMatch(remark -> remark.contains("cut")), next.remarks().toString());
             }
             assertTrue(Files.notExists(marker));
+            assertTrue(Files.notExists(directory.resolve("image.qcow2.lacuna-journal")));
             Tools.ok("qemu-img", "check", image.toString());
             new ReclaimRun(disk, image, directory).proveContent(free, free.inwardTo(4096));
         }
-        System.out.println(killed + " of " + KILLS + " runs were killed before their end, " + cut + " with their marker up");
-        assertTrue(cut >= KILLS / 5, "only " + cut + " runs were cut while they changed tables: the test proves little");
+        System.out.println(mode + ": " + killed + " of " + kills + " runs were killed before their end, " + cut + " with their marker up");
+        assertTrue(cut >= kills / 5, "only " + cut + " runs were cut while they changed tables: the test proves little");
     }
 
     /** Status 3 is leaks only; 2 would be corruption. */
@@ -91,10 +98,10 @@ class KilledRunTest {
     }
 
     /** @param marker what to wait for before the time is counted; null for the plan alone */
-    private boolean killWhileItApplies(Path image, Path marker, int afterNanos) throws Exception {
+    private boolean killWhileItApplies(Path image, Path marker, int afterNanos, String mode) throws Exception {
         Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                "-XX:TieredStopAtLevel=1", Victim.class.getName(), image.toString())
+                "-XX:TieredStopAtLevel=1", Victim.class.getName(), image.toString(), mode)
                 .redirectError(ProcessBuilder.Redirect.INHERIT).start();
         int planned = process.getInputStream().read();
         assertEquals('p', planned, "the victim did not get to its plan");

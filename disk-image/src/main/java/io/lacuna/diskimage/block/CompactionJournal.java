@@ -123,7 +123,7 @@ public final class CompactionJournal {
      *
      * @param moves how many blocks will be moved
      */
-    void create(ReclaimMode mode, long moves) throws IOException {
+    public void create(ReclaimMode mode, long moves) throws IOException {
         if (state == State.ALIEN) {
             throw new FileAlreadyExistsException(path.toString(), null, "the run needs a journal of this name; move the file away");
         }
@@ -137,7 +137,7 @@ public final class CompactionJournal {
     }
 
     /** Notes, durably, how far the run is. */
-    void note(long movesDone) throws IOException {
+    public void note(long movesDone) throws IOException {
         append(JournalRecords.progress(movesDone));
     }
 
@@ -149,7 +149,7 @@ public final class CompactionJournal {
     }
 
     /** Takes the journal down; all changes are durable by now. */
-    void remove() throws IOException {
+    public void remove() throws IOException {
         release();
         if (Files.deleteIfExists(path)) {
             syncDirectory();
@@ -158,7 +158,7 @@ public final class CompactionJournal {
     }
 
     /** Lets go of the file, which stays. */
-    void release() throws IOException {
+    public void release() throws IOException {
         if (channel != null) {
             channel.close();
             channel = null;

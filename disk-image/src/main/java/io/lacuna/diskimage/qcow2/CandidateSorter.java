@@ -20,6 +20,7 @@ final class CandidateSorter {
     private final ExtentSet free;
     private final ExtentSet doubtful;
     private final boolean unmapping;
+    private final boolean compacting;
     private final String shared;
     private final L2Entry entries;
     private final String[] tableReasons;
@@ -44,7 +45,8 @@ final class CandidateSorter {
         this.target = target;
         this.free = free;
         this.doubtful = doubtful;
-        this.unmapping = mode == ReclaimMode.DEALLOCATE;
+        this.unmapping = mode != ReclaimMode.PUNCH;
+        this.compacting = mode == ReclaimMode.COMPACT;
         this.shared = shared;
         this.entries = new L2Entry(header);
         this.tableReasons = new String[scan.activeTables.length];
@@ -165,7 +167,8 @@ final class CandidateSorter {
 
     private void whole(long guest, int count, long entry) {
         long offset = entry & L2Entry.OFFSET;
-        if (target.stored().contains(offset, (long) count << header.clusterBits())) {
+        // A cluster without storage makes the file longer, too.
+        if (compacting || target.stored().contains(offset, (long) count << header.clusterBits())) {
             pieces.add(guest << header.clusterBits(), offset, (long) count << header.clusterBits(), entry);
             return;
         }

@@ -25,6 +25,7 @@ final class HoleSearch {
     private final ExtentSet cuttable;
     private final ExtentSet pieces;
     private final ExtentSet wholePieces;
+    private final boolean takingAll;
     private ExtentSet imageRanges;
     private ExtentSet dataRanges;
     private ExtentSet tail = ExtentSet.EMPTY;
@@ -33,9 +34,10 @@ final class HoleSearch {
      * @param data where clusters lie; the same as {@code image} unless there is a data file
      * @param unused bytes of the image file that nothing refers to, to be punched
      * @param cuttable the same, to be cut off at the end of the file; null if the file must keep its size
+     * @param takingAll whether clusters are unmapped that no hole can release: others will be moved there, or no hole can be made
      */
     HoleSearch(Qcow2Header header, ReferenceScan scan, TableChanges changes, CandidateSorter sorter, HostHoles image,
-            HostHoles data, ExtentSet unused, ExtentSet cuttable) {
+            HostHoles data, ExtentSet unused, ExtentSet cuttable, boolean takingAll) {
         this.header = header;
         this.scan = scan;
         this.changes = changes;
@@ -44,6 +46,7 @@ final class HoleSearch {
         this.data = data;
         this.unused = unused;
         this.cuttable = cuttable;
+        this.takingAll = takingAll;
         ExtentSet.Builder any = ExtentSet.builder();
         ExtentSet.Builder whole = ExtentSet.builder();
         for (int i = 0; i < sorter.pieces.size(); i++) {
@@ -153,7 +156,7 @@ final class HoleSearch {
             int table = table(all.guest(i));
             long guest = all.guest(i) >>> header.clusterBits();
             int count = (int) (all.length(i) >>> header.clusterBits());
-            if (dataRanges.contains(all.host(i), all.length(i))) {
+            if (takingAll || dataRanges.contains(all.host(i), all.length(i))) {
                 sink.take(table, guest, all.entry(i), count);
                 continue;
             }

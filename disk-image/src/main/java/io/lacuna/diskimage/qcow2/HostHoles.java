@@ -6,6 +6,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.HostMap;
 import io.lacuna.blockio.PunchSupport;
+import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 
 /**
@@ -15,20 +16,51 @@ import java.io.IOException;
  * @param map what the host stores of it
  * @param stored what of that a hole would release
  * @param granularity bytes; a hole is a whole number of these
+ * @param hostBlock bytes that the host stores or releases together
  * @param alignment where any of these starts, modulo the granularity
+ * @param obstacle why the host cannot punch holes, a sentence; null if it can
  */
-record HostHoles(HostFile file, HostMap map, ExtentSet stored, long granularity, long alignment) {
+record HostHoles(HostFile file, HostMap map, ExtentSet stored, long granularity, long hostBlock, long alignment,
+        String obstacle) {
 
-    static HostHoles of(HostFile file, HostMap map, DeallocationRequest request) throws IOException {
-        PunchSupport support = file.punchSupport();
-        long least = support.granularity();
-        long granularity = request.granularity() <= least ? least
-                : Math.multiplyExact((request.granularity() - 1) / least + 1, least);
-        return new HostHoles(file, map, map.allocated().minus(map.shared()), granularity, support.alignment());
+    /** What a host that cannot punch is taken to allocate by, for the sake of counting. */
+    private static final long USUAL_HOST_BLOCK = 4096;
+
+    /**
+     * @param mustPunch whether there is no way but to punch
+     * @throws UnsupportedException if the host cannot punch and must
+     */
+    static HostHoles of(HostFile file, DeallocationRequest request, boolean mustPunch) throws IOException {
+        HostMap map = file.map();
+        ExtentSet stored = map.allocated().minus(map.shared());
+        try {
+            PunchSupport support = file.punchSupport();
+            long least = support.granularity();
+            long granularity = request.granularity() <= least ? least
+                    : Math.multiplyExact((request.granularity() - 1) / least + 1, least);
+            return new HostHoles(file, map, stored, granularity, least, support.alignment(), null);
+        } catch (UnsupportedException e) {
+            if (mustPunch) {
+                throw e;
+            }
+            return new HostHoles(file, map, stored, USUAL_HOST_BLOCK, USUAL_HOST_BLOCK, 0, e.reason());
+        }
+    }
+
+    boolean punchable() {
+        return obstacle == null;
+    }
+
+    /** @return the same file with the smallest holes that the host can make, whatever was asked for */
+    HostHoles finest() {
+        return new HostHoles(file, map, stored, hostBlock, hostBlock, alignment, obstacle);
     }
 
     /** @return the holes that fit into these bytes; the end of the file counts as the end of a host block */
     ExtentSet inward(ExtentSet unneeded) {
+        if (!punchable()) {
+            return ExtentSet.EMPTY;
+        }
         long size = file.size();
         if (!file.isBlockDevice() && !unneeded.isEmpty() && unneeded.end(unneeded.count() - 1) >= size) {
             return unneeded.union(ExtentSet.ofRange(size, up(size) - size)).inwardTo(granularity, alignment);
@@ -56,6 +88,16 @@ record HostHoles(HostFile file, HostMap map, ExtentSet stored, long granularity,
             }
         }
         return punches.build();
+    }
+
+    /** @return the host blocks that hold any of these bytes */
+    ExtentSet hostBlocksOf(ExtentSet bytes) {
+        ExtentSet.Builder blocks = ExtentSet.builder();
+        for (Extent range : bytes) {
+            long from = Math.max(0, range.offset() - Math.floorMod(range.offset() - alignment, hostBlock));
+            blocks.add(from, range.end() + Math.floorMod(alignment - range.end(), hostBlock) - from);
+        }
+        return blocks.build();
     }
 
     private long down(long position) {

@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.qcow2;
 
+import io.lacuna.blockio.ExtentSet;
 import java.util.Arrays;
 
 /** Free guest ranges with host storage of their own, one behind the other in the file. */
@@ -50,6 +51,17 @@ final class Pieces {
 
     long entry(int piece) {
         return entry[piece];
+    }
+
+    /** @return bytes of the file in clusters that stay mapped */
+    ExtentSet parts() {
+        ExtentSet.Builder parts = ExtentSet.builder();
+        for (int i = 0; i < size; i++) {
+            if (!isWhole(i)) {
+                parts.add(host[i], length[i]);
+            }
+        }
+        return parts.build();
     }
 
     boolean isWhole(int piece) {

@@ -26,7 +26,7 @@ final class Qcow2Image implements DiskImage {
     private final HostFile file;
     private final HostFile dataFile;
     private final DiskImage backing;
-    private final Qcow2Header header;
+    private Qcow2Header header;
     private final Qcow2Extensions extensions;
     private final Qcow2Guest guest;
 
@@ -188,14 +188,28 @@ final class Qcow2Image implements DiskImage {
         if (!plan.isEmpty() && !file.isWritable()) {
             throw new IOException(file.path() + " was opened read-only");
         }
-        long[] l1 = guest.l1();
         try {
-            l1 = new Qcow2Writer(header, file, dataFile).apply(mine, l1, progress);
-        } catch (DiskFormatException e) {
-            throw e.in(file.path());
-        } finally {
-            guest.changed(l1);
+            new Qcow2Writer(header, file, dataFile).apply(mine, guest.l1(), progress);
+            if (!mine.leavesImageAlone()) {
+                readAgain();
+            }
+        } catch (IOException | RuntimeException e) {
+            try {
+                readAgain();
+            } catch (IOException alsoFailed) {
+                e.addSuppressed(alsoFailed);
+            }
+            if (e instanceof DiskFormatException refusal) {
+                throw refusal.in(file.path());
+            }
+            throw e;
         }
+    }
+
+    /** The header and the L1 table may have changed, also where a run failed. */
+    private void readAgain() throws IOException {
+        header = Qcow2Header.parse(file);
+        guest.changed(HostBytes.readLongs(file, header.l1Offset(), header.l1Entries()));
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.diskimage.block.CompactionJournal;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,6 +29,8 @@ final class Qcow2Planner {
     private TableChanges changes;
     private HostHoles imageHoles;
     private HostHoles dataHoles;
+    private CompactionJournal journal;
+    private boolean compacting;
 
     Qcow2Planner(Qcow2Image image, Qcow2Header header, Qcow2Extensions extensions, HostFile file, HostFile dataFile,
             DeallocationRequest request) {
@@ -51,8 +54,12 @@ final class Qcow2Planner {
                     + " written (auto-clear bits 0x" + Long.toHexString(header.autoclear() & ~Qcow2Header.AUTOCLEAR_KNOWN)
                     + "), and punching alone changes no header: use the mode 'deallocate'");
         }
-        imageHoles = HostHoles.of(file, file.map(), request);
-        dataHoles = dataFile == null ? imageHoles : HostHoles.of(dataFile, dataFile.map(), request);
+        // To unmap clusters of a data file without punching them would serve nobody: no other data can go there.
+        imageHoles = HostHoles.of(file, request, !unmapping && dataFile == null);
+        dataHoles = dataFile == null ? imageHoles : HostHoles.of(dataFile, request, true);
+        compacting = request.mode() == ReclaimMode.COMPACT && canCompact();
+        journal = request.mode() == ReclaimMode.PUNCH || file.isBlockDevice() ? null
+                : CompactionJournal.of(file, Qcow2Format.NAME, header.virtualSize());
         ExtentSet free = wanted();
         scan = new ReferenceScan(header, extensions, file, l1, imageHoles.map().allocated(), free);
         scan.run();
@@ -61,13 +68,25 @@ final class Qcow2Planner {
         changes = new TableChanges(header, scan, zeroClusters);
         ExtentSet doubtful = repair();
         CandidateSorter sorter = new CandidateSorter(header, scan, changes, retained, dataHoles, free, doubtful,
-                unmapping ? ReclaimMode.DEALLOCATE : ReclaimMode.PUNCH, Remarks.sharedReason(scan.snapshots));
+                compacting ? ReclaimMode.COMPACT : unmapping ? ReclaimMode.DEALLOCATE : ReclaimMode.PUNCH,
+                Remarks.sharedReason(scan.snapshots));
         sorter.checkTables(l1);
         if (!header.rawDataFile()) {
             sorter.sort();
         }
         takeUnmapped(sorter, free.minus(sorter.seen()));
-        return holes(sorter, l1);
+        return holes(sorter, l1, doubtful);
+    }
+
+    /** Where it can only be deallocated, the report says why. */
+    private boolean canCompact() {
+        String obstacle = dataFile != null ? "its clusters lie in a data file of its own, each where the guest sees it"
+                : file.isBlockDevice() ? "a block device cannot become shorter"
+                : hasUnknownOwners() ? "clusters may belong to something that Lacuna does not know" : null;
+        if (obstacle != null) {
+            remarks.add("No clusters of this image are moved, for " + obstacle + ".");
+        }
+        return obstacle == null;
     }
 
     /** @return the free bytes that are to be looked at */
@@ -85,7 +104,7 @@ final class Qcow2Planner {
     }
 
     private boolean repairing() {
-        return request.repair() && unmapping && !hasUnknownOwners();
+        return (request.repair() || journal != null && journal.stands()) && unmapping && !hasUnknownOwners();
     }
 
     /**
@@ -130,28 +149,52 @@ final class Qcow2Planner {
         }
     }
 
-    private Qcow2Plan holes(CandidateSorter sorter, long[] l1) throws IOException {
+    private Qcow2Plan holes(CandidateSorter sorter, long[] l1, ExtentSet doubtful) throws IOException {
         // On a file whose map says nothing, what was unused before would be given back again and again.
         ExtentSet unused = imageHoles.map().exact() && !hasUnknownOwners() ? comparison.unused() : ExtentSet.EMPTY;
         HoleSearch search = new HoleSearch(header, scan, changes, sorter, imageHoles, dataHoles, unused,
-                unmapping && !file.isBlockDevice() && !hasUnknownOwners() ? comparison.unused() : null);
+                unmapping && !file.isBlockDevice() && !hasUnknownOwners() ? comparison.unused() : null,
+                compacting || !dataHoles.punchable());
         search.run(l1, unmapping);
+        if (!imageHoles.punchable()) {
+            remarks.add("Nothing is punched: " + imageHoles.obstacle() + ".");
+        }
+        ExtentSet ownerless = unused.union(comparison.leaked()).union(changes.freedTables());
+        if (compacting) {
+            return compacted(new ClusterPacking(header, file, l1, scan, changes, sorter,
+                    comparison.unused().union(changes.freed()), doubtful.union(unrepaired()), imageHoles), sorter, ownerless);
+        }
         ExtentSet reclaimable = reclaimable(sorter, search.releasedData());
         long planned = search.releasedImage().totalBytes();
-        ExtentSet ownerless = search.releasedImage();
+        ExtentSet unowned = search.releasedImage();
         if (dataFile != null) {
             planned += search.releasedData().totalBytes();
         } else {
-            ownerless = ownerless.intersect(unused.union(comparison.leaked()).union(changes.freedTables()));
+            unowned = unowned.intersect(ownerless);
         }
-        if (request.mode() == ReclaimMode.COMPACT) {
-            remarks.add("A qcow2 image is deallocated, not compacted: its file ends behind its last used cluster, and QEMU fills the "
-                    + "gaps before that.");
-        }
+        addRemarks();
+        return new Qcow2Plan(image, reclaimable, retained.list(), planned, unowned.totalBytes(), List.copyOf(remarks),
+                changes.isNothing() ? null : changes, search.imagePunches(), search.dataPunches(), search.newSize(), null,
+                request.mode(), journal);
+    }
+
+    private ExtentSet unrepaired() {
+        return repairing() ? ExtentSet.EMPTY : comparison.leaked();
+    }
+
+    private Qcow2Plan compacted(ClusterPacking packing, CandidateSorter sorter, ExtentSet ownerless) {
+        ExtentSet reclaimable = reclaimable(sorter, packing.released());
+        packing.addRemarks(remarks);
+        addRemarks();
+        return new Qcow2Plan(image, reclaimable, retained.list(), packing.plannedBytes(),
+                packing.leaving(ownerless.minus(unrepaired())), List.copyOf(remarks),
+                changes.isNothing() ? null : changes, packing.punches(), ExtentSet.EMPTY, packing.newSize(),
+                packing.compaction(), request.mode(), journal);
+    }
+
+    private void addRemarks() {
         Remarks.add(remarks, header, extensions, scan);
         Remarks.addLeaks(remarks, comparison, header, repairing());
-        return new Qcow2Plan(image, reclaimable, retained.list(), planned, ownerless.totalBytes(), List.copyOf(remarks),
-                changes.isNothing() ? null : changes, search.imagePunches(), search.dataPunches(), search.newSize());
     }
 
     private ExtentSet reclaimable(CandidateSorter sorter, ExtentSet released) {
@@ -174,7 +217,7 @@ final class Qcow2Planner {
             reclaimable.addAll(goes.shift(distance));
             retained.addAll(RetainedBytes.HOST_SHARED, hostShared.shift(distance));
             retained.addAll(RetainedBytes.HOLE, notStored.shift(distance));
-            retained.addAll(RetainedBytes.SMALL, stays.minus(hostShared).minus(notStored).shift(distance));
+            retained.addAll(dataHoles.punchable() ? RetainedBytes.SMALL : RetainedBytes.UNPUNCHABLE, stays.minus(hostShared).minus(notStored).shift(distance));
         }
         ClusterRuns compressed = sorter.compressed;
         for (int i = 0; i < compressed.size(); i++) {

@@ -5,11 +5,13 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.diskimage.block.CompactionJournal;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 
 /**
@@ -19,6 +21,7 @@ import java.util.stream.IntStream;
  * <li>auto-clear bits that are not known are cleared, and that is made durable;
  * <li>L2 and L1 entries go, durable;
  * <li>then the reference counts, durable: a count must never be lower than the references on the disk;
+ * <li>then clusters move into the gaps, if the file is to become shorter ({@link ClusterMover}); a journal stands meanwhile;
  * <li>then the host bytes, for a table that still names them would read zeros;
  * <li>then the file is cut, for until then its last clusters are merely unused.
  * </ol>
@@ -38,14 +41,30 @@ final class Qcow2Writer {
         this.dataFile = dataFile;
     }
 
-    /**
-     * @param l1 the active L1 table, which is on the disk as well
-     * @return the active L1 table as it is afterwards
-     */
-    long[] apply(Qcow2Plan plan, long[] l1, Progress progress) throws IOException {
+    /** @param l1 the active L1 table, which is on the disk as well; it and the header may be others afterwards */
+    void apply(Qcow2Plan plan, long[] l1, Progress progress) throws IOException {
         if (plan.isEmpty()) {
-            return l1;
+            return;
         }
+        CompactionJournal journal = plan.journal();
+        try {
+            if (plan.compaction() != null) {
+                journal.create(plan.mode(), plan.compaction().relocation().movedBytes() >>> header.clusterBits());
+            }
+            if (!plan.leavesImageAlone()) {
+                change(plan, l1, progress);
+            }
+            if (journal != null && journal.stands()) {
+                journal.remove();
+            }
+        } finally {
+            if (journal != null) {
+                journal.release();
+            }
+        }
+    }
+
+    private void change(Qcow2Plan plan, long[] l1, Progress progress) throws IOException {
         clearUnknownFeatures();
         long[] newL1 = l1;
         if (plan.tables() != null) {
@@ -54,20 +73,28 @@ final class Qcow2Writer {
             file.sync();
             ExtentSet recounted = plan.tables().recounted();
             if (!recounted.isEmpty()) {
-                plan.tables().scan().refcounts.write(file, recounted, plan.tables().scan().counts);
+                plan.tables().scan().refcounts.lower(file, recounted, plan.tables().scan().counts);
                 file.sync();
             }
         }
-        long total = plan.imagePunches().totalBytes() + plan.dataPunches().totalBytes();
-        long done = punch(file, plan.imagePunches(), 0, total, progress);
+        long moving = plan.compaction() == null ? 0 : plan.compaction().relocation().movedBytes();
+        long total = plan.imagePunches().totalBytes() + plan.dataPunches().totalBytes() + moving;
+        long[] done = {0};
+        LongConsumer work = bytes -> {
+            done[0] += bytes;
+            progress.advanced((long) ((double) done[0] / total * plan.plannedBytes()), plan.plannedBytes());
+        };
+        if (plan.compaction() != null) {
+            new ClusterMover(header, file, plan.compaction(), newL1, work, plan.journal()::note).run();
+        }
+        punch(file, plan.imagePunches(), work);
         if (!plan.dataPunches().isEmpty()) {
-            punch(dataFile, plan.dataPunches(), done, total, progress);
+            punch(dataFile, plan.dataPunches(), work);
         }
         if (plan.newSize() >= 0 && plan.newSize() < file.size()) {
             file.truncate(plan.newSize());
             file.sync();
         }
-        return newL1;
     }
 
     private void clearUnknownFeatures() throws IOException {
@@ -79,18 +106,14 @@ final class Qcow2Writer {
         }
     }
 
-    private static long punch(HostFile target, ExtentSet punches, long doneBefore, long total, Progress progress)
-            throws IOException {
-        long done = doneBefore;
+    private static void punch(HostFile target, ExtentSet punches, LongConsumer work) throws IOException {
         for (Extent hole : punches) {
             target.punch(hole.offset(), hole.length());
-            done += hole.length();
-            progress.advanced(done, total);
+            work.accept(hole.length());
         }
         if (!punches.isEmpty()) {
             target.sync();
         }
-        return done;
     }
 
     /** Table by table: reads from the first to the last entry that changes, and writes that back in whole sectors. */

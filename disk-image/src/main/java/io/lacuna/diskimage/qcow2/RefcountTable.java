@@ -128,13 +128,43 @@ final class RefcountTable {
         }
     }
 
+    /** @return whether the image has a place for this cluster's count */
+    boolean covers(long cluster) {
+        return cluster >>> blockBits < blocks.length && blocks[(int) (cluster >>> blockBits)] != 0;
+    }
+
+    /** @return the first cluster that this block counts for */
+    long firstCluster(int block) {
+        return (long) block << blockBits;
+    }
+
     /**
-     * Writes counts, block by block.
+     * Lowers counts, block by block.
      *
      * @param changed byte ranges of the clusters whose counts change
      * @param counts what they change to, less than they are
      */
-    void write(HostFile target, ExtentSet changed, PackedClusters counts) throws IOException {
+    void lower(HostFile target, ExtentSet changed, PackedClusters counts) throws IOException {
+        write(target, changed, (cluster, count) -> Long.compareUnsigned(count, counts.get(cluster)) > 0
+                ? counts.get(cluster) : -1);
+    }
+
+    /**
+     * Changes the counts of clusters from one number to another.
+     *
+     * @param clusters byte ranges; all of them covered by blocks
+     */
+    void exchange(HostFile target, ExtentSet clusters, int before, int after) throws IOException {
+        write(target, clusters, (cluster, count) -> count == before ? after : -1);
+    }
+
+    /** Tells what a count becomes. */
+    private interface Change {
+        /** @return -1 if it cannot be */
+        int of(long cluster, long count);
+    }
+
+    private void write(HostFile target, ExtentSet changed, Change change) throws IOException {
         byte[] bytes = new byte[(int) header.clusterSize()];
         long at = -1; // index of the block in the buffer
         int dirtyFrom = 0;
@@ -151,10 +181,11 @@ final class RefcountTable {
                     dirtyTo = 0;
                 }
                 int within = (int) (cluster & (1L << blockBits) - 1);
-                if (Long.compareUnsigned(get(bytes, order, within), counts.get(cluster)) <= 0) {
+                int count = change.of(cluster, get(bytes, order, within));
+                if (count < 0) {
                     throw new UnsafeException("the image's reference counts changed after the plan was made: plan again");
                 }
-                set(bytes, order, within, counts.get(cluster));
+                set(bytes, order, within, count);
                 int position = (int) ((long) within << order >>> 3);
                 dirtyFrom = Math.min(dirtyFrom, position & -512);
                 dirtyTo = Math.max(dirtyTo, (position | 511) + 1);

@@ -115,6 +115,15 @@ final class TableChanges {
         return emptied[table];
     }
 
+    /** @return indices on the disk of the clusters whose L2 entries go */
+    ExtentSet unmappedClusters() {
+        ExtentSet.Builder clusters = ExtentSet.builder();
+        for (int i = 0; i < unmapped.size(); i++) {
+            clusters.add(unmapped.guest(i), unmapped.count(i));
+        }
+        return clusters.build();
+    }
+
     /** @return byte ranges of the clusters whose counts change; the new ones are in {@link ReferenceScan#counts} */
     ExtentSet recounted() {
         return recounted.build();

@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.block.StrictHostFile;
 import io.lacuna.fixtures.CrashFile;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.NearbyLinks;
@@ -55,6 +58,11 @@ class Qcow2CrashTest {
                     + "qemu-img convert -c -f raw -O qcow2 -o cluster_size=16k text image.qcow2";
             case "backing" -> "qemu-img create -q -f qcow2 -o extended_l2=on,cluster_size=16k -b base.raw -F raw image.qcow2"
                     + " 3170304\nqemu-io -f qcow2 -c 'write -s model.raw 0 3170304' image.qcow2";
+            case "tables" -> "truncate -s 2200k model.raw\n"
+                    + "qemu-img convert -f raw -O qcow2 -o cluster_size=512,refcount_bits=64 model.raw image.qcow2\n"
+                    + "qemu-img resize -q -f qcow2 image.qcow2 16M; qemu-io -f qcow2 -c 'write -P 5 1M 300k' image.qcow2";
+            case "batches" -> "truncate -s 3300k zeros; qemu-img create -q -f qcow2 -o cluster_size=16k image.qcow2 3170304\n"
+                    + "qemu-io -f qcow2 -c 'write -s zeros 1M 2072k' -c 'write -s model.raw 0 1M' image.qcow2";
             case "data file" -> "qemu-img create -q -f qcow2 -o data_file=$1/data.bin image.qcow2 3170304\n"
                     + "qemu-io -f qcow2 -c 'write -s model.raw 0 3170304' image.qcow2";
             default -> throw new IllegalArgumentException(kind);
@@ -113,20 +121,63 @@ class Qcow2CrashTest {
                 log.play(cut, loss, cut, hasData ? new Path[] {image, data} : new Path[] {image});
                 int state = 31 * Arrays.hashCode(Files.readAllBytes(image)) + (hasData ? Arrays.hashCode(Files.readAllBytes(data)) : 0);
                 if (seen.add(state)) {
-                    assertRecovers(before, reclaimed, snapshot, kind + ", cut at " + cut + ", lost " + loss);
+                    assertRecovers(before, reclaimed, snapshot, Images.repair(FREE), false, kind + ", cut at " + cut + ", lost " + loss);
                 }
             }
         }
     }
 
-    private void assertRecovers(byte[] before, ExtentSet reclaimed, byte[] snapshot, String where) throws IOException {
+    /** The file becomes shorter; the run that finishes is one that compacts, or one that only deallocates and then one that does. */
+    @ParameterizedTest
+    @ValueSource(strings = {"small", "old", "autoclear", "snapshot", "compressed", "backing", "tables", "batches"})
+    void losesNoByteWhereverACompactionIsCut(String kind) throws IOException {
+        make(kind);
+        Path imageBefore = Files.copy(image, directory.resolve("image.before"));
+        CrashFile.Log log = new CrashFile.Log();
+        StrictHostFile file = new StrictHostFile(image, Files.readAllBytes(image), 4096, true);
+        byte[] before;
+        ExtentSet reclaimed;
+        try (DiskImage disk = Images.FORMAT.open(new CrashFile(file, log), links(null))) {
+            before = guest(disk);
+            var plan = disk.plan(Qcow2CompactionTest.request(FREE));
+            reclaimed = plan.reclaimable();
+            assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("move into gaps")), () -> plan.remarks().toString());
+            disk.apply(plan, Progress.NONE);
+        }
+        Files.write(image, file.bytes());
+        long length = file.size();
+        byte[] snapshot = kind.equals("snapshot") ? Images.content(image, "-l", "one") : null;
+        Set<Integer> seen = new HashSet<>();
+        for (int cut = 0; cut <= log.steps(); cut++) {
+            for (CrashFile.Loss loss : CrashFile.Loss.values()) {
+                Files.copy(imageBefore, image, StandardCopyOption.REPLACE_EXISTING);
+                log.play(cut, loss, cut, image);
+                if (seen.add(Arrays.hashCode(Files.readAllBytes(image)))) {
+                    String where = kind + ", cut at " + cut + " of " + log.steps() + ", lost " + loss;
+                    if (seen.size() % 2 == 0) {
+                        assertRecovers(before, ExtentSet.EMPTY, snapshot, Images.repair(FREE), true, where);
+                    }
+                    assertRecovers(before, reclaimed, snapshot, new DeallocationRequest(FREE, ReclaimMode.COMPACT, 0, 0, true), true, where);
+                    assertEquals(length, Files.size(image), where);
+                }
+            }
+        }
+        System.out.println("qcow2 compaction, " + kind + ": " + log.steps() + " steps, " + seen.size() + " states");
+    }
+
+    private void assertRecovers(byte[] before, ExtentSet reclaimed, byte[] snapshot, DeallocationRequest again,
+            boolean inMemory, String where) throws IOException {
         Tools.Result check = Tools.run("qemu-img", "check", "-f", "qcow2", image.toString());
         assertTrue(check.status() == 0 || check.status() == 3, () -> where + ": " + check.output());
-        try (DiskImage disk = Images.FORMAT.open(new PlainHostFile(image, true), links(null))) {
+        StrictHostFile strict = inMemory ? new StrictHostFile(image, Files.readAllBytes(image), 4096, true) : null;
+        try (DiskImage disk = Images.FORMAT.open(inMemory ? strict : new PlainHostFile(image, true), links(null))) {
             Images.assertLive(before, guest(disk), FREE, ExtentSet.EMPTY);
-            disk.apply(disk.plan(Images.repair(FREE)), Progress.NONE);
+            disk.apply(disk.plan(again), Progress.NONE);
             Images.assertLive(before, guest(disk), FREE, reclaimed);
-            assertTrue(disk.plan(Images.repair(FREE)).isEmpty(), () -> where + ": a third run finds nothing");
+            assertTrue(disk.plan(again).isEmpty(), () -> where + ": a third run finds nothing");
+        }
+        if (inMemory) {
+            Files.write(image, strict.bytes());
         }
         assertEquals(0, Tools.run("qemu-img", "check", "-f", "qcow2", image.toString()).status(),
                 () -> where + ": the second run left no leak");

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.Deallocation;
+import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
@@ -71,10 +72,15 @@ class Qcow2DamageTest {
     }
 
     private void assertRightOrRefused(byte[] bytes, String what) {
+        assertRightOrRefused(bytes, Images.request(FREE), what);
+        assertRightOrRefused(bytes, Qcow2CompactionTest.request(FREE), what + ", compacting");
+    }
+
+    private void assertRightOrRefused(byte[] bytes, DeallocationRequest request, String what) {
         MemoryHostFile file = new MemoryHostFile(directory.resolve("image.qcow2"), bytes.clone());
         Deallocation plan = null;
         try (DiskImage disk = Images.FORMAT.open(file, new NearbyLinks(directory, Images.FORMAT, false))) {
-            plan = disk.plan(Images.request(FREE));
+            plan = disk.plan(request);
             disk.apply(plan, Progress.NONE);
         } catch (IOException refused) {
             assertEquals(0, file.changes(), () -> what + ": refused, but changed");
