@@ -91,7 +91,7 @@ public final class ReclaimPlan {
         List<VolumeReport> reports = new ArrayList<>();
         for (SurveyedVolume volume : volumes) {
             long reclaimableBytes = 0;
-            List<VolumeReport.NotReclaimable> rest = new ArrayList<>();
+            List<VolumeReport.NotReclaimable> rest = new ArrayList<>(volume.kept());
             if (!volume.free().isEmpty()) {
                 Extent range = new Extent(volume.offset(), volume.length());
                 reclaimableBytes = deallocation.reclaimable().intersect(range).intersect(volume.free()).totalBytes();
@@ -103,7 +103,7 @@ public final class ReclaimPlan {
                 }
             }
             reports.add(new VolumeReport(volume.index(), volume.offset(), volume.length(), volume.scheme(), volume.type(),
-                    volume.label(), volume.refusal() != null, volume.refusal(), volume.free().totalBytes(), reclaimableBytes,
+                    volume.label(), volume.refusal() != null, volume.refusal(), volume.freeBytes(), reclaimableBytes,
                     volume.free().count(), rest, volume.evidence(), volume.remarks()));
         }
         return reports;

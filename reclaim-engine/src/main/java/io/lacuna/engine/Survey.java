@@ -209,7 +209,7 @@ final class Survey {
             }
             return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
                     fileSystem.type(), fileSystem.label(), space.free().shift(partition.offset()), null, space.evidence(),
-                    space.remarks());
+                    space.remarks(), kept(space));
         } catch (UnsafeException e) {
             noteDoubt(e);
             return skipped(partition, type, e.reason());
@@ -217,6 +217,11 @@ final class Survey {
             boundless = skipped(partition, type, e.reason());
             return boundless;
         }
+    }
+
+    private static List<VolumeReport.NotReclaimable> kept(FreeSpace space) {
+        return space.kept().stream().filter(kept -> !kept.bytes().isEmpty())
+                .map(kept -> new VolumeReport.NotReclaimable(kept.bytes().totalBytes(), kept.why())).toList();
     }
 
     private SurveyedVolume skipped(Partition partition, String type, String reason) {

@@ -14,13 +14,26 @@ import java.util.List;
  * @param label its name; empty if none
  * @param free free bytes of the virtual disk (not of the volume); empty if skipped
  * @param refusal why it must be left alone; null if its free space is believed
+ * @param kept what its file system calls free and must stay all the same, in bytes; not in {@code free}
  */
 record SurveyedVolume(int index, long offset, long length, String scheme, String type, String label, ExtentSet free,
-        String refusal, List<String> evidence, List<String> remarks) {
+        String refusal, List<String> evidence, List<String> remarks, List<VolumeReport.NotReclaimable> kept) {
 
     SurveyedVolume {
+        kept = List.copyOf(kept);
         evidence = List.copyOf(evidence);
         remarks = List.copyOf(remarks);
+    }
+
+    /** Nothing of the free space must stay. */
+    SurveyedVolume(int index, long offset, long length, String scheme, String type, String label, ExtentSet free,
+            String refusal, List<String> evidence, List<String> remarks) {
+        this(index, offset, length, scheme, type, label, free, refusal, evidence, remarks, List.of());
+    }
+
+    /** @return what the file system calls free, whether it may go or not */
+    long freeBytes() {
+        return free.totalBytes() + kept.stream().mapToLong(VolumeReport.NotReclaimable::bytes).sum();
     }
 
     SurveyedVolume refused(String reason) {
