@@ -23,7 +23,6 @@ final class ShadowBlocks {
     static final int TYPE_CATALOG = 2;
     static final int TYPE_BLOCK_LIST = 3;
     static final int TYPE_STORE = 4;
-    static final int TYPE_RANGES = 5;
     static final int TYPE_BITMAP = 6;
 
     static final int RELATIVE_OFFSET = 0x18;            // u64, from the start of the file that the record is in
@@ -83,14 +82,10 @@ final class ShadowBlocks {
 
     /** @throws CorruptException if the 16 KiB from here on are not inside the volume, or $Bitmap calls a part of them free */
     void requireUsed(String what, long offset) throws CorruptException {
-        requireUsed(what, offset, SIZE);
-    }
-
-    void requireUsed(String what, long offset, long length) throws CorruptException {
-        if (offset < 0 || length < 0 || offset > volume.size() - length) {
-            throw new CorruptException(what, offset, "inside the volume of " + volume.size() + " bytes", length + " bytes");
+        if (offset < 0 || offset > volume.size() - SIZE) {
+            throw new CorruptException(what, offset, "inside the volume of " + volume.size() + " bytes", "behind its end");
         }
-        if (free.intersects(offset, length)) {
+        if (free.intersects(offset, SIZE)) {
             throw new CorruptException(what, offset, "in use", "free in $Bitmap");
         }
     }

@@ -9,24 +9,22 @@ import java.util.HashSet;
 import java.util.Set;
 
 /**
- * One shadow copy's store: where its records lie on the volume, in bytes. Source: libvshadow, "Catalog entry type 0x03" and
- * "Store".
+ * One shadow copy's store: where its records lie on the volume, in bytes. Its list of ranges is not among them: it goes on
+ * naming what Windows took from the store when the next one was made. Source: libvshadow, "Catalog entry type 0x03" and "Store".
  *
  * @param volumeSize bytes of the volume on that day; {@link #FOREIGN} for a shadow copy of another volume
  * @param blockList what was copied, and to where
  * @param header what kind of shadow copy it is
- * @param ranges the store's own clusters
  * @param bitmap which blocks of 16 KiB held nothing on that day
  * @param previousBitmap which blocks no older shadow copy needed on that day; 0 if there was none
  */
-record ShadowStore(long volumeSize, long blockList, long header, long ranges, long bitmap, long previousBitmap) {
+record ShadowStore(long volumeSize, long blockList, long header, long bitmap, long previousBitmap) {
 
     static final long FOREIGN = -1;
 
     // In the catalog's entry, u64:
     private static final int BLOCK_LIST = 0x08;
     private static final int HEADER = 0x20;
-    private static final int RANGES = 0x28;
     private static final int BITMAP = 0x30;
     private static final int PREVIOUS_BITMAP = 0x48;
 
@@ -48,18 +46,14 @@ record ShadowStore(long volumeSize, long blockList, long header, long ranges, lo
     /** Ours: bounds the memory that moved and partly written blocks cost. */
     private static final int MAX_SPECIAL_BLOCKS = 1 << 19;
 
-    private static final int RANGE_SIZE = 24;
-    private static final int RANGE_LENGTH = 0x10;           // u64; the range's start on the volume stands in front, at 0
-
     /** @param entry of type 3 */
     static ShadowStore parse(Bytes entry, long volumeSize) throws CorruptException {
-        for (int at : new int[] {BLOCK_LIST, HEADER, RANGES, BITMAP}) {
+        for (int at : new int[] {BLOCK_LIST, HEADER, BITMAP}) {
             if (entry.u64(at) == 0) {
                 throw entry.corrupt("VSS catalog: place of a store's record", at, "somewhere on this volume", "none");
             }
         }
-        return new ShadowStore(volumeSize, entry.u64(BLOCK_LIST), entry.u64(HEADER), entry.u64(RANGES), entry.u64(BITMAP),
-                entry.u64(PREVIOUS_BITMAP));
+        return new ShadowStore(volumeSize, entry.u64(BLOCK_LIST), entry.u64(HEADER), entry.u64(BITMAP), entry.u64(PREVIOUS_BITMAP));
     }
 
     boolean isOwn() {
@@ -75,7 +69,6 @@ record ShadowStore(long volumeSize, long blockList, long header, long ranges, lo
      */
     ExtentSet notNeeded(ShadowBlocks blocks, ExtentSet free, Set<Long> landmarks) throws IOException {
         requirePersistent(blocks);
-        requireRangesUsed(blocks);
         Set<Long> uncopied = new HashSet<>();
         if (isOwn()) {
             landmarks.forEach(landmark -> uncopied.add(blockStart(landmark)));
@@ -106,19 +99,6 @@ record ShadowStore(long volumeSize, long blockList, long header, long ranges, lo
         if ((block.u32(ATTRIBUTES) & PERSISTENT) == 0) {
             throw block.corrupt("VSS store header: attributes", ATTRIBUTES, "persistent (0x1)",
                     NtfsBootSector.hex(block.u32(ATTRIBUTES)));
-        }
-    }
-
-    private void requireRangesUsed(ShadowBlocks blocks) throws IOException {
-        for (long at = ranges; at != 0;) {
-            Bytes block = blocks.read("VSS store ranges", ShadowBlocks.TYPE_RANGES, at);
-            for (int entry = ShadowBlocks.HEADER_SIZE; entry + RANGE_SIZE <= ShadowBlocks.SIZE; entry += RANGE_SIZE) {
-                if (!block.isZero(entry, RANGE_SIZE)) {
-                    blocks.requireUsed("VSS store ranges: a range of the store", block.u64(entry),
-                            block.u64(entry + RANGE_LENGTH));
-                }
-            }
-            at = ShadowBlocks.next(block);
         }
     }
 
