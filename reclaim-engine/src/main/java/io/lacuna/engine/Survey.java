@@ -209,7 +209,7 @@ final class Survey {
             }
             return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
                     fileSystem.type(), fileSystem.label(), space.free().shift(partition.offset()), null, space.evidence(),
-                    space.remarks(), kept(space));
+                    space.remarks(), kept(space, partition));
         } catch (UnsafeException e) {
             noteDoubt(e);
             return skipped(partition, type, e.reason());
@@ -219,9 +219,9 @@ final class Survey {
         }
     }
 
-    private static List<VolumeReport.NotReclaimable> kept(FreeSpace space) {
-        return space.kept().stream().filter(kept -> !kept.bytes().isEmpty())
-                .map(kept -> new VolumeReport.NotReclaimable(kept.bytes().totalBytes(), kept.why())).toList();
+    private static List<FreeSpace.Kept> kept(FreeSpace space, Partition partition) {
+        return space.kept().stream().filter(reason -> !reason.bytes().isEmpty())
+                .map(reason -> new FreeSpace.Kept(reason.why(), reason.bytes().shift(partition.offset()))).toList();
     }
 
     private SurveyedVolume skipped(Partition partition, String type, String reason) {

@@ -16,6 +16,8 @@ final class ShadowBitmap {
 
     private static final int WORDS = (ShadowBlocks.SIZE - ShadowBlocks.HEADER_SIZE) / Long.BYTES;
     private static final long BITS_PER_BLOCK = (long) WORDS * Long.SIZE;
+    /** Ours: what follows the first block is mostly, but not always, the rest of the bitmap. */
+    private static final long MAX_PREFETCH = 8 << 20;
     /** Ours: bounds the memory that a bitmap of alternating bits costs, 16 bytes a piece and three times over at the most. */
     static final int MAX_PIECES = 1 << 21;
 
@@ -52,7 +54,7 @@ final class ShadowBitmap {
             Set<Long> landmarks, int maxPieces) throws IOException {
         ShadowBitmap bitmap = new ShadowBitmap(what, landmarks, candidates, maxPieces);
         long bits = size / ShadowBlocks.SIZE;   // a part of a block at the end has no bit of its own: in use
-        blocks.prefetch(first, (bits + BITS_PER_BLOCK - 1) / BITS_PER_BLOCK * ShadowBlocks.SIZE);
+        blocks.prefetch(first, Math.min(MAX_PREFETCH, (bits + BITS_PER_BLOCK - 1) / BITS_PER_BLOCK * ShadowBlocks.SIZE));
         long bit = 0;
         for (long at = first; at != 0 && bit < bits;) {
             Bytes block = blocks.read(what, ShadowBlocks.TYPE_BITMAP, at);
