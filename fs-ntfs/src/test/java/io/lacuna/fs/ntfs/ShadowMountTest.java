@@ -26,7 +26,8 @@ import org.junit.jupiter.api.io.TempDir;
 class ShadowMountTest {
 
     private static final int CLUSTER = 4096;
-    private static final byte[] GARBAGE = "what was free and is now something else, ".repeat(400).getBytes(StandardCharsets.US_ASCII);
+    private static final byte[] GARBAGE = "what was free and is now something else, ".repeat(400)
+            .getBytes(StandardCharsets.US_ASCII);
 
     /** Shows the shadow copies of $1, which starts at byte $2, in the folder $vss; $out has what they are to be written to. */
     private static final String MOUNT = """
