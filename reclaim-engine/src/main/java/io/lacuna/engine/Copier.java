@@ -174,10 +174,13 @@ public final class Copier {
         for (SurveyedVolume volume : volumes) {
             long free = volume.free().totalBytes();
             long leftOut = volume.free().intersect(stored).totalBytes();
-            List<VolumeReport.NotReclaimable> rest = free == leftOut ? List.of()
-                    : List.of(new VolumeReport.NotReclaimable(free - leftOut, "not stored in the source"));
+            List<VolumeReport.NotReclaimable> rest = new ArrayList<>(volume.notReclaimable());
+            if (free > leftOut) {
+                rest.add(new VolumeReport.NotReclaimable(free - leftOut, "not stored in the source"));
+            }
+            ExtentSet all = volume.allFree();
             reports.add(new VolumeReport(volume.index(), volume.offset(), volume.length(), volume.scheme(), volume.type(),
-                    volume.label(), volume.refusal() != null, volume.refusal(), free, leftOut, volume.free().count(), rest,
+                    volume.label(), volume.refusal() != null, volume.refusal(), all.totalBytes(), leftOut, all.count(), rest,
                     volume.evidence(), volume.remarks()));
         }
         long hostBytes = image.hostBytes();

@@ -91,7 +91,7 @@ public final class ReclaimPlan {
         List<VolumeReport> reports = new ArrayList<>();
         for (SurveyedVolume volume : volumes) {
             long reclaimableBytes = 0;
-            List<VolumeReport.NotReclaimable> rest = new ArrayList<>();
+            List<VolumeReport.NotReclaimable> rest = new ArrayList<>(volume.notReclaimable());
             if (!volume.free().isEmpty()) {
                 Extent range = new Extent(volume.offset(), volume.length());
                 reclaimableBytes = deallocation.reclaimable().intersect(range).intersect(volume.free()).totalBytes();
@@ -102,9 +102,10 @@ public final class ReclaimPlan {
                     }
                 }
             }
+            ExtentSet free = volume.allFree();
             reports.add(new VolumeReport(volume.index(), volume.offset(), volume.length(), volume.scheme(), volume.type(),
-                    volume.label(), volume.refusal() != null, volume.refusal(), volume.free().totalBytes(), reclaimableBytes,
-                    volume.free().count(), rest, volume.evidence(), volume.remarks()));
+                    volume.label(), volume.refusal() != null, volume.refusal(), free.totalBytes(), reclaimableBytes,
+                    free.count(), rest, volume.evidence(), volume.remarks()));
         }
         return reports;
     }

@@ -209,7 +209,7 @@ final class Survey {
             }
             return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
                     fileSystem.type(), fileSystem.label(), space.free().shift(partition.offset()), null, space.evidence(),
-                    space.remarks());
+                    space.remarks(), kept(space, partition));
         } catch (UnsafeException e) {
             noteDoubt(e);
             return skipped(partition, type, e.reason());
@@ -217,6 +217,11 @@ final class Survey {
             boundless = skipped(partition, type, e.reason());
             return boundless;
         }
+    }
+
+    private static List<FreeSpace.Kept> kept(FreeSpace space, Partition partition) {
+        return space.kept().stream().filter(reason -> !reason.bytes().isEmpty())
+                .map(reason -> new FreeSpace.Kept(reason.why(), reason.bytes().shift(partition.offset()))).toList();
     }
 
     private SurveyedVolume skipped(Partition partition, String type, String reason) {

@@ -12,7 +12,9 @@ import java.io.IOException;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 
 /** An NTFS volume whose boot sector and first file record are sound. */
 final class NtfsFileSystem implements FileSystem {
@@ -93,7 +95,6 @@ final class NtfsFileSystem implements FileSystem {
         evidence.add(log.evidence());
         remarks.addAll(log.remarks());
         evidence.add(hibernation);
-        evidence.add(ShadowCopies.requireNone(volume));
         SystemFiles system = new SystemFiles(mft, boot);
         evidence.add(system.requireMirror());
         List<NtfsStream> systemStreams = system.streams(information);
@@ -110,7 +111,21 @@ final class NtfsFileSystem implements FileSystem {
             remarks.add("The free space is in more than " + BitmapReader.MAX_RANGES + " pieces; those of less than "
                     + reader.minimumLength() + " bytes were left out. Defragmenting the volume in the guest helps.");
         }
-        return new FreeSpace(free, evidence, remarks);
+        ShadowCopies.Verdict shadows = ShadowCopies.judge(volume, free, landmarks());
+        evidence.add(shadows.evidence());
+        ExtentSet kept = free.minus(shadows.free());
+        if (kept.isEmpty()) {
+            return new FreeSpace(free, evidence, remarks);
+        }
+        remarks.add("Free clusters that a shadow copy may still need were kept; once the shadow copies are deleted in the guest "
+                + "(vssadmin delete shadows /all), they can go.");
+        return new FreeSpace(shadows.free(), List.of(new FreeSpace.Kept("still needed by a shadow copy", kept)), evidence,
+                remarks);
+    }
+
+    /** Bytes that were in use on any day: hardly anything ever moves these three. */
+    private Set<Long> landmarks() {
+        return new HashSet<>(List.of(0L, boot.mftCluster() * boot.clusterSize(), boot.mirrorCluster() * boot.clusterSize()));
     }
 
     private NtfsStream bitmap() throws IOException {

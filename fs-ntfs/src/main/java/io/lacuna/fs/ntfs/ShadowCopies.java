@@ -3,40 +3,31 @@ package io.lacuna.fs.ntfs;
 import io.lacuna.blockio.BlockSource;
 import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.Set;
 
 /**
- * Volume Shadow Copies (VSS): 128 bytes at byte 0x1E00 of the volume, which lead to a catalog of 16 KiB blocks, little-endian.
- * Source: libvshadow, "Volume header" and "Catalog".
+ * Volume Shadow Copies (VSS): 128 bytes at byte 0x1E00 of the volume, which lead to a catalog. A shadow copy keeps a block of
+ * 16 KiB only once it is overwritten, and reads all others from the volume: a block that is free now may be one of them.
+ *
+ * <p>Freed is only what every store calls not in use in all its bitmaps, and nothing else of it names. A block that was copied
+ * since is kept as well: the bitmaps do not tell. Source: libvshadow, "Volume header" and "Reading snapshot data".
  */
 final class ShadowCopies {
 
     static final int HEADER_AT = 0x1E00;
     static final int HEADER_SIZE = 128;
 
-    private static final byte[] IDENTIFIER = {0x6B, (byte) 0x87, 0x08, 0x38, 0x76, (byte) 0xC1, 0x48, 0x4E, (byte) 0xB7,
-        (byte) 0xAE, 0x04, 0x04, 0x6E, 0x6C, (byte) 0xC7, 0x52};  // 3808876b-c176-4e48-b7ae-04046e6cc752
-    private static final int VERSION = 0x10;            // u32
-    private static final int RECORD_TYPE = 0x14;        // u32
-    private static final int HEADER_OWN_OFFSET = 0x18;  // u64
+    private static final int OWN_OFFSET = 0x18;         // u64
     private static final int CATALOG_OFFSET = 0x30;     // u64
     private static final int VOLUME_ID = 0x40;          // GUID
     private static final int STORAGE_ID = 0x50;         // GUID
     private static final int ID_SIZE = 16;
-    private static final int MAX_VERSION = 2;
-    private static final int TYPE_HEADER = 1;
-
-    private static final int TYPE_CATALOG = 2;
-    private static final int BLOCK_OWN_OFFSET = 0x20;   // u64
-    private static final int BLOCK_NEXT_OFFSET = 0x28;  // u64, 0: the last
-    private static final int BLOCK_SIZE = 16 << 10;
-    private static final int ENTRY_SIZE = 128;
-    private static final int MAX_UNUSED_ENTRY = 1;      // 0: never used, 1: not in use any more; above: a shadow copy
-    /** Ours: Windows keeps at most 512 shadow copies, which fit into nine blocks. */
-    private static final int MAX_BLOCKS = 64;
 
     private static final String ADVICE = "; clusters that are free now may still belong to them. Delete them in the guest "
             + "(vssadmin delete shadows /all) and shut it down, if nobody needs them";
@@ -45,74 +36,67 @@ final class ShadowCopies {
     }
 
     /**
-     * @return a short phrase for the report
-     * @throws UnsafeException if there are shadow copies of this volume, or may be
+     * What the shadow copies leave of the free space.
+     *
+     * @param free bytes that no shadow copy needs
+     * @param evidence a short phrase for the report
+     */
+    record Verdict(ExtentSet free, String evidence) {
+    }
+
+    /**
+     * @param free what $Bitmap calls free
+     * @param landmarks bytes of the volume that have been the file system's own as long as it exists
+     * @throws UnsafeException if there are shadow copies, or may be, and what they need cannot be told
      * @throws CorruptException if the header cannot be read
      */
-    static String requireNone(BlockSource volume) throws IOException {
-        Bytes header = Bytes.read(volume, "VSS volume header", HEADER_AT, HEADER_SIZE, ByteOrder.LITTLE_ENDIAN);
-        if (!hasIdentifier(header)) {
+    static Verdict judge(BlockSource volume, ExtentSet free, Set<Long> landmarks) throws IOException {
+        String what = "VSS volume header";
+        Bytes header = Bytes.read(volume, what, HEADER_AT, HEADER_SIZE, ByteOrder.LITTLE_ENDIAN);
+        if (!ShadowBlocks.hasIdentifier(header)) {
             // Its own place stands in the header: with only the identifier damaged, shadow copies must not be overlooked.
-            if (header.s64(HEADER_OWN_OFFSET) == HEADER_AT) {
-                throw header.corrupt("VSS volume header: identifier", 0, "3808876b-c176-4e48-b7ae-04046e6cc752",
-                        "something else in front of the rest of a header");
+            if (header.s64(OWN_OFFSET) == HEADER_AT) {
+                throw ShadowBlocks.withoutIdentifier(header, what);
             }
-            return "no shadow copies";
+            return new Verdict(free, "no shadow copies");
         }
-        requireKnown(header, "VSS volume header", TYPE_HEADER, HEADER_OWN_OFFSET, HEADER_AT);
+        ShadowBlocks.requireRecord(header, what, ShadowBlocks.TYPE_VOLUME, OWN_OFFSET, HEADER_AT);
         if (!Arrays.equals(header.copy(VOLUME_ID, ID_SIZE), header.copy(STORAGE_ID, ID_SIZE))) {
             throw new UnsafeException("this NTFS volume has Volume Shadow Copies that are stored on another volume" + ADVICE);
         }
         long catalog = header.u64(CATALOG_OFFSET);
         if (catalog == 0) {
-            return "no shadow copies";
+            return new Verdict(free, "no shadow copies");
         }
         try {
-            requireEmpty(volume, catalog);
+            return judge(new ShadowBlocks(volume, free), catalog, free, landmarks);
         } catch (CorruptException e) {
-            throw new UnsafeException("this NTFS volume may have Volume Shadow Copies, and their catalog cannot be read ("
+            throw new UnsafeException("this NTFS volume may have Volume Shadow Copies, and their records cannot be read ("
                     + e.reason() + ")" + ADVICE);
+        } catch (UnsupportedException e) {
+            throw new UnsafeException(e.reason() + ADVICE);
         }
-        return "no shadow copies (their catalog is empty)";
     }
 
-    private static void requireEmpty(BlockSource volume, long catalog) throws IOException {
-        long offset = catalog;
-        for (int i = 0; i < MAX_BLOCKS; i++) {
-            Bytes block = Bytes.read(volume, "VSS catalog", offset, BLOCK_SIZE, ByteOrder.LITTLE_ENDIAN);
-            if (!hasIdentifier(block)) {
-                throw block.corrupt("VSS catalog: identifier", 0, "3808876b-c176-4e48-b7ae-04046e6cc752", "something else");
-            }
-            requireKnown(block, "VSS catalog", TYPE_CATALOG, BLOCK_OWN_OFFSET, offset);
-            for (int entry = ENTRY_SIZE; entry < BLOCK_SIZE; entry += ENTRY_SIZE) {
-                long type = block.s64(entry);
-                if (type < 0 || type > MAX_UNUSED_ENTRY) {
-                    throw new UnsafeException("this NTFS volume has Volume Shadow Copies" + ADVICE);
-                }
-            }
-            offset = block.u64(BLOCK_NEXT_OFFSET);
-            if (offset == 0) {
-                return;
-            }
+    private static Verdict judge(ShadowBlocks blocks, long catalogAt, ExtentSet free, Set<Long> landmarks)
+            throws IOException {
+        ShadowCatalog catalog = ShadowCatalog.read(blocks, catalogAt);
+        if (catalog.stores().isEmpty()) {
+            return new Verdict(free, "no shadow copies (their catalog is empty)");
         }
-        throw new CorruptException("VSS catalog", catalog, "at most " + MAX_BLOCKS + " blocks", "more, or a loop");
+        ExtentSet rest = free.inwardTo(ShadowBlocks.SIZE);
+        for (ShadowStore store : catalog.stores()) {
+            rest = store.notNeeded(blocks, rest, landmarks);
+        }
+        int own = catalog.ownCount();
+        int foreign = catalog.stores().size() - own;
+        return new Verdict(rest, "read the bitmaps of " + counted(own, "shadow copy", "shadow copies")
+                + (foreign == 0 ? "" : " and of " + counted(foreign, "shadow copy", "shadow copies")
+                        + " of another volume that " + (foreign == 1 ? "is" : "are") + " stored here")
+                + ": what they do not call unused is kept");
     }
 
-    private static boolean hasIdentifier(Bytes bytes) throws CorruptException {
-        return Arrays.equals(bytes.copy(0, IDENTIFIER.length), IDENTIFIER);
-    }
-
-    private static void requireKnown(Bytes bytes, String what, int type, int ownOffsetAt, long offset)
-            throws CorruptException {
-        if (bytes.u32(VERSION) < 1 || bytes.u32(VERSION) > MAX_VERSION) {
-            throw bytes.corrupt(what + ": version", VERSION, "1 or 2", bytes.u32(VERSION));
-        }
-        if (bytes.u32(RECORD_TYPE) != type) {
-            throw bytes.corrupt(what + ": type", RECORD_TYPE, type + "", bytes.u32(RECORD_TYPE));
-        }
-        if (bytes.s64(ownOffsetAt) != offset) {
-            throw bytes.corrupt(what + ": its own place", ownOffsetAt, NtfsBootSector.hex(offset),
-                    NtfsBootSector.hex(bytes.s64(ownOffsetAt)));
-        }
+    private static String counted(int count, String one, String many) {
+        return count + " " + (count == 1 ? one : many);
     }
 }

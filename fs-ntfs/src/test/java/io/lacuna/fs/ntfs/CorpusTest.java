@@ -69,7 +69,6 @@ class CorpusTest {
     @ParameterizedTest
     @CsvSource({
         "dfir_ntfs/vss_1_vol.tar.gz,     67584, Volume Shadow Copies that are stored on another volume",
-        "dfir_ntfs/vss_2_stor.tar.gz,    67584, has Volume Shadow Copies;",
         "syzkaller/ntfs_0.img.gz,        0,     bytes per sector",
         "syzkaller/ntfs_1.img.gz,        0,     bytes per sector",
     })
