@@ -11,11 +11,10 @@ import io.lacuna.blockio.ExtentSet;
  * @param image the file as it was before anything was written
  * @param clusterSize bytes
  * @param read bytes of the file that must be the same at their new places
- * @param unread bytes of the clusters that move which may be anything: free ones, and such as the tables call zeros
- * @param skipped whole clusters of the latter sort, of which nothing is written
+ * @param skipped whole clusters that the tables call zeros or the parent's, of which nothing is written
  */
 record Compaction(Relocation relocation, RefcountTable refcounts, HostHoles image, long clusterSize, ExtentSet read,
-        ExtentSet unread, ExtentSet skipped) {
+        ExtentSet skipped) {
 
     /**
      * @param unread bytes of the file that the tables call zeros or the parent's
@@ -32,9 +31,8 @@ record Compaction(Relocation relocation, RefcountTable refcounts, HostHoles imag
                 }
             }
         });
-        ExtentSet dead = unread.union(free);
-        ExtentSet read = image.map().allocated().union(tables.build()).minus(dead);
-        return new Compaction(relocation, scan.refcounts, image, clusterSize, read, dead, unread.inwardTo(clusterSize));
+        ExtentSet read = image.map().allocated().union(tables.build()).minus(unread).minus(free);
+        return new Compaction(relocation, scan.refcounts, image, clusterSize, read, unread.inwardTo(clusterSize));
     }
 
     boolean isShorter() {

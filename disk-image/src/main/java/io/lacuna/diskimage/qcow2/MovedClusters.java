@@ -26,9 +26,8 @@ record MovedClusters(long distance, ExtentSet live, ExtentSet written, ExtentSet
         // Where nothing is read nothing is written; whoever writes there some day writes all of the cluster.
         ExtentSet skipped = compaction.skipped().intersect(old).shift(to - from);
         if (!image.punchable()) {
-            // What is free may be anything; what reads as zeros must go on doing so.
-            ExtentSet zeros = places.minus(live).minus(compaction.unread().intersect(old).shift(to - from))
-                    .intersect(image.map().allocated().intersect(new Extent(to, length)));
+            // What reads as zeros must go on doing so, and what is free must not show other free bytes.
+            ExtentSet zeros = places.minus(live).minus(skipped).intersect(image.map().allocated().intersect(new Extent(to, length)));
             return new MovedClusters(from - to, live, live.union(zeros), ExtentSet.EMPTY);
         }
         // A host block that other clusters share is theirs as well.

@@ -60,7 +60,7 @@ class Qcow2CrashTest {
                     + " 3170304\nqemu-io -f qcow2 -c 'write -s model.raw 0 3170304' image.qcow2";
             case "tables" -> "truncate -s 2200k model.raw\n"
                     + "qemu-img convert -f raw -O qcow2 -o cluster_size=512,refcount_bits=64 model.raw image.qcow2\n"
-                    + "qemu-img resize -q -f qcow2 image.qcow2 16M; qemu-io -f qcow2 -c 'write -P 5 1M 300k' image.qcow2";
+                    + "qemu-img resize -q -f qcow2 image.qcow2 6M; qemu-io -f qcow2 -c 'write -P 5 1M 300k' image.qcow2";
             case "batches" -> "truncate -s 3300k zeros; qemu-img create -q -f qcow2 -o cluster_size=16k image.qcow2 3170304\n"
                     + "qemu-io -f qcow2 -c 'write -s zeros 1M 2072k' -c 'write -s model.raw 0 1M' image.qcow2";
             case "data file" -> "qemu-img create -q -f qcow2 -o data_file=$1/data.bin image.qcow2 3170304\n"
