@@ -33,6 +33,7 @@ final class NativeFile implements HostFile {
     private boolean closed;
     private final AtomicLong size;
     private volatile PunchSupport punchSupport;
+    private volatile boolean mustZero;
 
     private NativeFile(Path path, Descriptor descriptor, boolean writable) {
         this.path = path;
@@ -160,10 +161,13 @@ final class NativeFile implements HostFile {
         long holeEnd = isBlockDevice() || end < size() ? end : end + Math.floorMod(-end, granularity);
         whileOpen(() -> {
             if (support.method().equals("BLKDISCARD")) {
+                if (mustZero) {
+                    throw new IOException(path + ": the device does not promise that what it releases reads as zeros");
+                }
                 discard(offset, length);
             } else if (Descriptor.retrying(() -> LinuxHost.fallocate(number(),
                     LinuxHost.FALLOC_FL_PUNCH_HOLE | LinuxHost.FALLOC_FL_KEEP_SIZE, offset, holeEnd - offset)) != 0) {
-                if (!isBlockDevice() || Errno.last() != Errno.EOPNOTSUPP) {
+                if (!isBlockDevice() || Errno.last() != Errno.EOPNOTSUPP || mustZero) {
                     throw Errno.failure(path, "fallocate PUNCH_HOLE at " + offset + ", " + length + " bytes");
                 }
                 // A device may find out only at the first try that it cannot zero.
@@ -172,6 +176,11 @@ final class NativeFile implements HostFile {
             }
             return null;
         });
+    }
+
+    @Override
+    public void insistOnZeroes() {
+        mustZero = true;
     }
 
     private void discard(long offset, long length) throws IOException {

@@ -182,7 +182,7 @@ public final class Copier {
         }
         long hostBytes = image.hostBytes();
         return new ImageReport(source, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
-                ImageReport.Verdict.COPIED, null, hostBytes, hostBytes, 0, 0, Reclaimer.millisSince(startNanos), layers,
+                ImageReport.Verdict.COPIED, null, hostBytes, hostBytes, 0, 0, 0, Reclaimer.millisSince(startNanos), layers,
                 reports, remarks);
     }
 }
