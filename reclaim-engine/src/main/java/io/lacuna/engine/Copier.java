@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Copies a disk into a new image, without free space and without zeros. The source is only read. What is in doubt is copied: a
@@ -28,6 +29,9 @@ public final class Copier {
 
     /** A cluster of the qcow2 images that are written: what the copy has of its own is whole ones. */
     private static final long OWN_UNIT = 64 << 10;
+
+    /** Formats whose differencing disks QEMU does not read. */
+    private static final Set<String> NO_CHILDREN_IN_QEMU = Set.of("vhd", "vhdx", "vdi");
 
     private final Path source;
     private final Path out;
@@ -123,10 +127,13 @@ public final class Copier {
     }
 
     private static ImageLayer parent(List<ImageLayer> layers) throws IOException {
-        for (ImageLayer layer : layers) {
-            if (layer.role().equals("backing")) {
-                return layer;
-            }
+        List<ImageLayer> parents = layers.stream().filter(layer -> layer.role().equals("backing")).toList();
+        if (parents.size() > 1 && NO_CHILDREN_IN_QEMU.contains(parents.get(0).format())) {
+            throw new UnsupportedException("the parent is a differencing " + parents.get(0).format() + " itself, which QEMU cannot "
+                    + "read, so no qcow2 image can stand on it: copy without --keep-chain");
+        }
+        if (!parents.isEmpty()) {
+            return parents.get(0);
         }
         throw new UnsupportedException("the image has no parent, so there is no chain to keep: copy it without --keep-chain");
     }
