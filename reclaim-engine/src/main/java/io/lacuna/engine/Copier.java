@@ -12,6 +12,7 @@ import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
+import io.lacuna.diskimage.Writeback;
 import io.lacuna.diskimage.write.ImageWriter;
 import io.lacuna.diskimage.write.WriteRequest;
 import java.io.IOException;
@@ -90,8 +91,9 @@ public final class Copier {
             WriteRequest request = new WriteRequest(virtualSize, file.target().getFileName().toString(), options.compress(),
                     parent == null ? null : new WriteRequest.Backing(nameOf(parent, file.target()), parent.format()), own);
             long written;
-            try (ImageWriter writer = options.to().writer(file.file(), request)) {
-                written = new CopyRun(image.guest(), wanted, writer).run(progress);
+            try (ImageWriter writer = options.to().writer(file.file(), request);
+                    Writeback writeback = Writeback.of(file.temporary())) {
+                written = new CopyRun(image.guest(), wanted, writer, writeback).run(progress);
                 writer.finish();
                 requireUnchanged(identity);
                 file.complete();
