@@ -64,7 +64,7 @@ final class CopyRun {
                 if (idle.isEmpty()) {
                     done = write(pending.remove(), progress, done, total);
                 }
-                fetch(offset);
+                fetch(offset, readers);
                 Chunk chunk = idle.remove();
                 chunk.reset(offset, (int) Math.min(Chunk.SIZE, disk.size() - offset));
                 pending.add(readers.submit(() -> {
@@ -89,13 +89,14 @@ final class CopyRun {
                 : Math.max(offset, wanted.start(index) / Chunk.SIZE * Chunk.SIZE);
     }
 
-    private void fetch(long offset) {
+    /** To ask is work, too, and not for the thread that writes. */
+    private void fetch(long offset, ExecutorService readers) {
         long from = Math.max(offset, fetched);
         long to = Math.min(disk.size(), offset + FETCHED_AHEAD);
         if (from >= to || to - from < FETCHED_AHEAD / 2 && to < disk.size()) {
             return;
         }
-        reader.prefetch(from, to);
+        readers.execute(() -> reader.prefetch(from, to));
         fetched = to;
     }
 
