@@ -208,6 +208,22 @@ class ZeroesTest {
     }
 
     @Test
+    void aDeviceLosesItsZeros() {
+        Tools.requireLoopDevices();
+        Path file = directory.resolve("device.raw");
+        Tools.shell("cp --sparse=never \"$1\" \"$2\"; sync \"$2\"", unknown, file);
+        String loop = Tools.ok("losetup", "-f", "--show", file.toString()).strip();
+        try {
+            ImageReport report = run(Path.of(loop), zeroes().format("raw").build());
+            assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
+        } finally {
+            Tools.ok("losetup", "-d", loop);
+        }
+        Tools.ok("cmp", unknown.toString(), file.toString());
+        assertEquals(pagesWithData * HOST_BLOCK, hostBytes(file), HOST_BLOCK);
+    }
+
+    @Test
     void aDoubtAboutTheMachineKeepsZeros() throws IOException {
         Path saved = directory.resolve("vm.raw");
         Tools.shell("cp --sparse=never \"$1\" \"$2\"; head -c 100000 /dev/urandom > \"$2.vmss\"; sync", unknown, saved);
