@@ -21,7 +21,8 @@ final class ZeroScan {
     private static final int SHORTEST = 4096;
     private static final int MOST_RUNS = 1 << 18;
     private static final int CHUNK = 1 << 20;
-    private static final long FETCHED_AHEAD = 8L * CHUNK;
+    private static final long FETCHED_AHEAD = 16L * CHUNK;
+    private static final long FETCHED_AT_ONCE = 4L * CHUNK;
     private static final ByteBuffer ZEROS = ByteBuffer.allocateDirect(SHORTEST).asReadOnlyBuffer();
 
     private final BlockSource disk;
@@ -34,6 +35,11 @@ final class ZeroScan {
     private long shortest = SHORTEST;
     /** Where the run begins that is being followed; -1 if none is. */
     private long runStart = -1;
+
+    /** Of the ranges that are looked at: how much of them the host was asked for, and what comes next. */
+    private long announced;
+    private int nextRange;
+    private long nextByte;
 
     ZeroScan(BlockSource disk, int mostRuns) {
         this.disk = disk;
@@ -52,17 +58,15 @@ final class ZeroScan {
 
     /** @return runs of zeros in these ranges */
     ExtentSet scan(ExtentSet ranges) throws IOException {
-        long fetched = 0;
+        long done = 0;
         for (Extent range : ranges) {
             for (long at = range.offset(); at < range.end();) {
-                if (at >= fetched) {
-                    disk.prefetch(at, FETCHED_AHEAD);
-                    fetched = at + FETCHED_AHEAD / 2;
-                }
+                announce(ranges, done + FETCHED_AHEAD);
                 int length = (int) Math.min(CHUNK - at % CHUNK, range.end() - at);
                 disk.read(at, chunk.clear().limit(length));
                 look(at, length, range);
                 at += length;
+                done += length;
             }
             close(range.end(), range);
         }
@@ -71,6 +75,20 @@ final class ZeroScan {
             found.add(starts[i], ends[i] - starts[i]);
         }
         return found.build();
+    }
+
+    /** Has the host fetch what is read next, up to so many bytes of all. */
+    private void announce(ExtentSet ranges, long most) {
+        while (announced < most && nextRange < ranges.count()) {
+            long start = Math.max(nextByte, ranges.start(nextRange));
+            long length = Math.min(FETCHED_AT_ONCE, ranges.end(nextRange) - start);
+            disk.prefetch(start, length);
+            announced += length;
+            nextByte = start + length;
+            if (nextByte == ranges.end(nextRange)) {
+                nextRange++;
+            }
+        }
     }
 
     private void look(long start, int length, Extent range) {
