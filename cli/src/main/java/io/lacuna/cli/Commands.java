@@ -147,6 +147,7 @@ final class Commands {
                 .format(result.matchedOptionValue("--format", (String) null))
                 .allowedBackingDirectories(result.matchedOptionValue("--allow-backing", List.of()))
                 .includes(Set.copyOf(result.matchedOptionValue("--include", List.of())))
+                .zeroes(result.hasMatchedOption("--zeroes"))
                 .build();
     }
 }

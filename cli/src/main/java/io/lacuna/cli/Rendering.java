@@ -134,6 +134,10 @@ final class Rendering {
         for (String remark : report.remarks()) {
             text.append(prefix).append("note: ").append(Text.printable(remark)).append('\n');
         }
+        if (report.zeroBytes() > 0) {
+            text.append(prefix).append(Sizes.show(report.zeroBytes())).append(" of zeros that are not free ")
+                    .append(inspect || dryRun ? "would go, too" : "are given back, too").append('\n');
+        }
         text.append(prefix);
         switch (report.verdict()) {
             case REFUSED -> text.append(inspect ? "would be refused: " : "refused, nothing changed: ")

@@ -99,6 +99,8 @@ final class Syntax {
         spec.addOption(value("SIZE", long.class, "Leave free ranges alone that are shorter than SIZE.", "--min-extent")
                 .converters(Converter.size()).build());
         spec.addOption(include("release"));
+        spec.addOption(flag("Also release blocks that hold nothing but zeros, in use or not, also in volumes that are skipped: they "
+                + "read the same afterwards. Reads all that the image stores.", "--zeroes"));
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());

@@ -101,6 +101,17 @@ class CommandTest {
     }
 
     @Test
+    void zerosGoWhenAskedFor() throws IOException {
+        String image = directory.resolve("zeros.raw").toString();
+        Tools.shell("head -c 3M /dev/urandom > \"$1\"; dd if=/dev/zero of=\"$1\" bs=4096 seek=200 count=100 conv=notrunc status=none; sync",
+                image);
+        assertEquals(3, lacuna("reclaim", image));
+        assertEquals(0, lacuna("reclaim", "--zeroes", "--json", image));
+        assertEquals("reclaimed 409600 409600 skipped",
+                jq(".images[0] | \"\\(.verdict) \\(.zeroBytes) \\(.plannedBytes) \\(.volumes[0].status)\""));
+    }
+
+    @Test
     void jsonHasTheDocumentedFields() throws IOException {
         assertEquals(0, lacuna("reclaim", "--dry-run", "--json", image("vm.raw")));
         assertEquals("lacuna.report/1 true", jq("\"\\(.schema) \\(.dryRun)\""));

@@ -60,6 +60,7 @@ final class LinuxHost {
     static final int SEEK_DATA = 3;
     static final int SEEK_HOLE = 4;
     static final int POSIX_FADV_WILLNEED = 3;
+    static final int SYNC_FILE_RANGE_WRITE = 2;
 
     static {
         Native.register(LinuxHost.class, NativeLibrary.getProcess());
@@ -92,6 +93,9 @@ final class LinuxHost {
     static native int syncfs(int descriptor);
 
     static native int posix_fadvise(int descriptor, long offset, long length, int advice);
+
+    /** @param length bytes; 0 for all up to the end */
+    static native int sync_file_range(int descriptor, long offset, long length, int flags);
 
     static native long lseek(int descriptor, long offset, int whence);
 

@@ -34,6 +34,7 @@ final class NativeFile implements HostFile {
     private boolean closed;
     private final AtomicLong size;
     private volatile PunchSupport punchSupport;
+    private volatile boolean mustZero;
     private final ReadAhead readAhead = new ReadAhead(this);
     /** A map read before it was asked for; null once it was used, or something changed the file. */
     private final AtomicReference<HostMap> anticipatedMap = new AtomicReference<>();
@@ -168,10 +169,13 @@ final class NativeFile implements HostFile {
         long holeEnd = isBlockDevice() || end < size() ? end : end + Math.floorMod(-end, granularity);
         whileOpen(() -> {
             if (support.method().equals("BLKDISCARD")) {
+                if (mustZero) {
+                    throw new IOException(path + ": the device does not promise that what it releases reads as zeros");
+                }
                 discard(offset, length);
             } else if (Descriptor.retrying(() -> LinuxHost.fallocate(number(),
                     LinuxHost.FALLOC_FL_PUNCH_HOLE | LinuxHost.FALLOC_FL_KEEP_SIZE, offset, holeEnd - offset)) != 0) {
-                if (!isBlockDevice() || Errno.last() != Errno.EOPNOTSUPP) {
+                if (!isBlockDevice() || Errno.last() != Errno.EOPNOTSUPP || mustZero) {
                     throw Errno.failure(path, "fallocate PUNCH_HOLE at " + offset + ", " + length + " bytes");
                 }
                 // A device may find out only at the first try that it cannot zero.
@@ -180,6 +184,11 @@ final class NativeFile implements HostFile {
             }
             return null;
         });
+    }
+
+    @Override
+    public void insistOnZeroes() {
+        mustZero = true;
     }
 
     private void discard(long offset, long length) throws IOException {

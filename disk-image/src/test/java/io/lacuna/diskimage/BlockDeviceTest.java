@@ -23,6 +23,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -133,6 +134,24 @@ class BlockDeviceTest {
             file.punch(8192, 4096);
             file.sync();
             Arrays.fill(content, 8192, 12288, (byte) 0);
+            assertArrayEquals(content, Files.readAllBytes(loop.file));
+        }
+    }
+
+    /** What is in use and zeros must not become what a discard leaves. */
+    @Test
+    void zerosInUseAreNotDiscarded() throws IOException {
+        try (Loop loop = new Loop(); NativeFile file = NativeFile.open(loop.device, Descriptor.Purpose.WRITE)) {
+            ExtentSet free = ExtentSet.ofRange(0, 4096);
+            DeallocationRequest request = new DeallocationRequest(free, ExtentSet.ofRange(8192, 8192), ReclaimMode.PUNCH, 0, 0, false);
+            List<String> remarks = new ArrayList<>();
+            assertEquals(12288, request.on(List.of(file), remarks).free().totalBytes());
+            assertEquals(List.of(), remarks);
+            file.assume(new PunchSupport(4096, 0, false, "BLKDISCARD"));
+            assertEquals(free, request.on(List.of(file), remarks).free());
+            assertTrue(remarks.get(0).contains("does not promise"), remarks.toString());
+            byte[] content = Files.readAllBytes(loop.file);
+            assertThrows(IOException.class, () -> file.punch(8192, 4096));
             assertArrayEquals(content, Files.readAllBytes(loop.file));
         }
     }

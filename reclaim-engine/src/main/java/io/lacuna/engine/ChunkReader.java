@@ -20,6 +20,19 @@ final class ChunkReader {
         this.wanted = wanted;
     }
 
+    /** Has the host fetch the wanted bytes of a range that will be read soon. */
+    void prefetch(long from, long to) {
+        int index = wanted.indexOfFirstEndingAfter(from);
+        while (index < wanted.count() && wanted.start(index) < to) {
+            long start = Math.max(from, wanted.start(index));
+            long end = wanted.end(index++);
+            while (index < wanted.count() && wanted.start(index) < to && wanted.start(index) - end < WORTH_SKIPPING) {
+                end = wanted.end(index++);
+            }
+            disk.prefetch(start, Math.min(to, end) - start);
+        }
+    }
+
     void fill(Chunk chunk) throws IOException {
         long start = chunk.offset();
         long end = start + chunk.length();

@@ -12,6 +12,7 @@ import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
+import io.lacuna.diskimage.Writeback;
 import io.lacuna.diskimage.write.ImageWriter;
 import io.lacuna.diskimage.write.WriteRequest;
 import java.io.IOException;
@@ -19,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Copies a disk into a new image, without free space and without zeros. The source is only read. What is in doubt is copied: a
@@ -28,6 +30,9 @@ public final class Copier {
 
     /** A cluster of the qcow2 images that are written: what the copy has of its own is whole ones. */
     private static final long OWN_UNIT = 64 << 10;
+
+    /** Formats whose differencing disks QEMU does not read. */
+    private static final Set<String> NO_CHILDREN_IN_QEMU = Set.of("vhd", "vhdx", "vdi");
 
     private final Path source;
     private final Path out;
@@ -86,8 +91,9 @@ public final class Copier {
             WriteRequest request = new WriteRequest(virtualSize, file.target().getFileName().toString(), options.compress(),
                     parent == null ? null : new WriteRequest.Backing(nameOf(parent, file.target()), parent.format()), own);
             long written;
-            try (ImageWriter writer = options.to().writer(file.file(), request)) {
-                written = new CopyRun(image.guest(), wanted, writer).run(progress);
+            try (ImageWriter writer = options.to().writer(file.file(), request);
+                    Writeback writeback = Writeback.of(file.temporary())) {
+                written = new CopyRun(image.guest(), wanted, writer, writeback).run(progress);
                 writer.finish();
                 requireUnchanged(identity);
                 file.complete();
@@ -123,10 +129,13 @@ public final class Copier {
     }
 
     private static ImageLayer parent(List<ImageLayer> layers) throws IOException {
-        for (ImageLayer layer : layers) {
-            if (layer.role().equals("backing")) {
-                return layer;
-            }
+        List<ImageLayer> parents = layers.stream().filter(layer -> layer.role().equals("backing")).toList();
+        if (parents.size() > 1 && NO_CHILDREN_IN_QEMU.contains(parents.get(0).format())) {
+            throw new UnsupportedException("the parent is a differencing " + parents.get(0).format() + " itself, which QEMU cannot "
+                    + "read, so no qcow2 image can stand on it: copy without --keep-chain");
+        }
+        if (!parents.isEmpty()) {
+            return parents.get(0);
         }
         throw new UnsupportedException("the image has no parent, so there is no chain to keep: copy it without --keep-chain");
     }
@@ -185,7 +194,7 @@ public final class Copier {
         }
         long hostBytes = image.hostBytes();
         return new ImageReport(source, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
-                ImageReport.Verdict.COPIED, null, hostBytes, hostBytes, 0, 0, Reclaimer.millisSince(startNanos), layers,
+                ImageReport.Verdict.COPIED, null, hostBytes, hostBytes, 0, 0, 0, Reclaimer.millisSince(startNanos), layers,
                 reports, remarks);
     }
 }

@@ -17,13 +17,14 @@ import java.util.List;
  * @param hostBytesAfter bytes the host spent on it at the end; -1 if the host cannot tell
  * @param plannedBytes host bytes that the plan releases
  * @param unreferencedBytes those of them that belonged to no guest byte
+ * @param zeroBytes bytes of the virtual disk, not free, that hold only zeros and are released as such
  * @param elapsedMillis wall time
  * @param layers the image's files and its parents
  * @param volumes what is on the disk
  * @param remarks what else is worth knowing
  */
 public record ImageReport(Path path, String format, String formatSource, long virtualSize, Verdict verdict, String reason,
-        long hostBytesBefore, long hostBytesAfter, long plannedBytes, long unreferencedBytes, long elapsedMillis,
+        long hostBytesBefore, long hostBytesAfter, long plannedBytes, long unreferencedBytes, long zeroBytes, long elapsedMillis,
         List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks) {
 
     public ImageReport {
@@ -56,7 +57,7 @@ public record ImageReport(Path path, String format, String formatSource, long vi
     }
 
     static ImageReport ended(Path path, Verdict verdict, String reason, long elapsedMillis) {
-        return new ImageReport(path, null, null, 0, verdict, reason, -1, -1, 0, 0, elapsedMillis, List.of(), List.of(),
+        return new ImageReport(path, null, null, 0, verdict, reason, -1, -1, 0, 0, 0, elapsedMillis, List.of(), List.of(),
                 List.of());
     }
 

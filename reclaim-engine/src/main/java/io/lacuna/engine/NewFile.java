@@ -113,6 +113,11 @@ final class NewFile implements Closeable {
         return file;
     }
 
+    /** @return where the file is until then */
+    Path temporary() {
+        return temporary;
+    }
+
     /** @return where the file will be, all symbolic links followed */
     Path target() throws IOException {
         return target.getParent().toRealPath().resolve(target.getFileName());

@@ -38,6 +38,7 @@ public final class ReclaimOptions {
     private final List<Path> allowedBackingDirectories;
     private final Set<Include> includes;
     private final VolumeOptions volumeOptions;
+    private final boolean zeroes;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -48,6 +49,7 @@ public final class ReclaimOptions {
         allowedBackingDirectories = List.copyOf(builder.allowedBackingDirectories);
         includes = Set.copyOf(builder.includes);
         volumeOptions = builder.volumeOptions;
+        zeroes = builder.zeroes;
     }
 
     public static Builder builder() {
@@ -90,6 +92,14 @@ public final class ReclaimOptions {
         return volumeOptions;
     }
 
+    /**
+     * @return whether blocks go, too, that hold nothing but zeros, be they in use or not: in volumes that are skipped and between
+     *     volumes as well, for they read the same afterwards
+     */
+    public boolean zeroes() {
+        return zeroes;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -100,6 +110,7 @@ public final class ReclaimOptions {
         private List<Path> allowedBackingDirectories = List.of();
         private Set<Include> includes = Set.of();
         private VolumeOptions volumeOptions = VolumeOptions.NONE;
+        private boolean zeroes;
 
         private Builder() {
         }
@@ -151,6 +162,12 @@ public final class ReclaimOptions {
 
         public Builder volumeOptions(VolumeOptions value) {
             volumeOptions = value;
+            return this;
+        }
+
+        /** @param value whether blocks of zeros go, too; what the image stores is read for it */
+        public Builder zeroes(boolean value) {
+            zeroes = value;
             return this;
         }
 

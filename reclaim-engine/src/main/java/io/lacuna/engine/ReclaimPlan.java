@@ -18,12 +18,21 @@ public final class ReclaimPlan {
     private final List<FileIdentity> identities;
     private final List<SurveyedVolume> volumes;
     private final Deallocation deallocation;
+    private final ExtentSet zeros;
+    private final boolean refused;
 
-    ReclaimPlan(DiskImage maker, List<FileIdentity> identities, List<SurveyedVolume> volumes, Deallocation deallocation) {
+    /**
+     * @param zeros bytes of the disk that are not free and may go as zeros
+     * @param refused whether nothing may be touched
+     */
+    ReclaimPlan(DiskImage maker, List<FileIdentity> identities, List<SurveyedVolume> volumes, Deallocation deallocation,
+            ExtentSet zeros, boolean refused) {
         this.maker = maker;
         this.identities = List.copyOf(identities);
         this.volumes = List.copyOf(volumes);
         this.deallocation = deallocation;
+        this.zeros = zeros;
+        this.refused = refused;
     }
 
     /** @return whether the plan came from this very opened image, under whose locks nothing can have changed */
@@ -55,14 +64,14 @@ public final class ReclaimPlan {
         return deallocation.isEmpty();
     }
 
-    /** @return whether no volume may be touched, so that the image counts as refused */
+    /** @return bytes of the virtual disk that are zeros, in use or nobody's, and will be released as such */
+    public long zeroBytes() {
+        return deallocation.reclaimable().intersect(zeros).totalBytes();
+    }
+
+    /** @return whether nothing may be touched, so that the image counts as refused */
     boolean isRefused() {
-        for (SurveyedVolume volume : volumes) {
-            if (volume.refusal() == null) {
-                return false;
-            }
-        }
-        return true;
+        return refused;
     }
 
     /** @return why no volume may be touched, in one sentence */

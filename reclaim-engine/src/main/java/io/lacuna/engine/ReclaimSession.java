@@ -88,8 +88,11 @@ public final class ReclaimSession implements Closeable {
             free = free.union(volume.free());
         }
         boolean allRefused = survey.volumes().stream().allMatch(volume -> volume.refusal() != null);
-        Deallocation deallocation = allRefused ? Untouched.all(free) : deallocation(free);
-        return new ReclaimPlan(image, known, survey.volumes(), deallocation);
+        // Zeros read the same afterwards, so that a volume nobody understands does not keep them; a doubt about the machine does.
+        boolean refused = options.zeroes() ? survey.doubt() != null : allRefused;
+        ExtentSet zeros = options.zeroes() && !refused ? ZeroScan.of(image, free) : ExtentSet.EMPTY;
+        Deallocation deallocation = refused ? Untouched.all(free) : deallocation(free, zeros);
+        return new ReclaimPlan(image, known, survey.volumes(), deallocation, zeros, refused);
     }
 
     /** While the file systems are read, another thread already asks the host what the plan will need to know of it. */
@@ -108,14 +111,14 @@ public final class ReclaimSession implements Closeable {
         }
     }
 
-    private Deallocation deallocation(ExtentSet free) throws IOException {
+    private Deallocation deallocation(ExtentSet free, ExtentSet zeros) throws IOException {
         boolean cut = marker != null && marker.stands();
         boolean repair = cut && mayRepair();
         if (cut) {
             remarks.add("an earlier run on this image was cut; " + (repair ? "this one finishes it and takes back what leaked"
                     : "a run in the mode 'deallocate' finishes it and takes back what leaked"));
         }
-        DeallocationRequest request = new DeallocationRequest(free, options.mode(), options.granularity(),
+        DeallocationRequest request = new DeallocationRequest(free, zeros, options.mode(), options.granularity(),
                 options.minExtent(), repair);
         if (options.purpose() != ReclaimOptions.Purpose.INSPECT) {
             return planned(request);
@@ -225,7 +228,7 @@ public final class ReclaimSession implements Closeable {
         all.addAll(deallocation.remarks());
         return new ImageReport(path, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
                 verdict, verdict == ImageReport.Verdict.REFUSED ? plan.refusal() : null, hostBytesBefore, hostBytesAfter,
-                deallocation.plannedBytes(), deallocation.unreferencedBytes(), Reclaimer.millisSince(startNanos),
+                deallocation.plannedBytes(), deallocation.unreferencedBytes(), plan.zeroBytes(), Reclaimer.millisSince(startNanos),
                 image.layers(), plan.volumes(), all);
     }
 

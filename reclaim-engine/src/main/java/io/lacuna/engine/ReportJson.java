@@ -56,6 +56,7 @@ public final class ReportJson {
         writeBytes(json, "hostBytesAfter", image.hostBytesAfter());
         json.writeNumberField("plannedBytes", image.plannedBytes());
         json.writeNumberField("unreferencedBytes", image.unreferencedBytes());
+        json.writeNumberField("zeroBytes", image.zeroBytes());
         json.writeNumberField("elapsedMillis", image.elapsedMillis());
         json.writeArrayFieldStart("layers");
         for (ImageLayer layer : image.layers()) {

@@ -52,8 +52,9 @@ final class Survey {
     /**
      * @param volumes in the order of the table; with the doubt of the whole machine worked in
      * @param remarks about the partition table
+     * @param doubt why nothing on the whole disk may change, whatever its volumes are; null if nothing speaks against it
      */
-    record Result(List<SurveyedVolume> volumes, List<String> remarks) {
+    record Result(List<SurveyedVolume> volumes, List<String> remarks, String doubt) {
     }
 
     /**
@@ -62,11 +63,11 @@ final class Survey {
      */
     static Result of(BlockSource disk, Set<ReclaimOptions.Include> includes, VolumeOptions volumeOptions) throws IOException {
         Survey survey = new Survey(disk, PartitionTable.read(disk), includes, volumeOptions);
-        survey.run();
-        return new Result(survey.volumes, survey.table.remarks());
+        String doubt = survey.run();
+        return new Result(survey.volumes, survey.table.remarks(), doubt);
     }
 
-    private void run() throws IOException {
+    private String run() throws IOException {
         for (Partition partition : table.partitions()) {
             volumes.add(survey(partition));
         }
@@ -77,6 +78,7 @@ final class Survey {
         if (doubt != null) {
             volumes.replaceAll(volume -> volume.refused(doubt));
         }
+        return doubt;
     }
 
     /**

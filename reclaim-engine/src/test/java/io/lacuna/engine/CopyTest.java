@@ -176,6 +176,21 @@ class CopyTest {
     }
 
     @Test
+    void aChildOfAnotherFormatKeepsItsParent() throws IOException {
+        Path base = directory.resolve("base.vmdk");
+        Path top = directory.resolve("top.vmdk");
+        Tools.shell("head -c 9000000 /dev/urandom > \"$1.raw\"; truncate -s 12M \"$1.raw\"; qemu-img convert -f raw -O vmdk \"$1.raw\" \"$1\"\n"
+                + "qemu-img create -q -f vmdk -b base.vmdk -F vmdk -o zeroed_grain=on \"$2\"; qemu-io -f vmdk -c 'write -P 1 70000 3000' "
+                + "-c 'write -z 1M 512k' -c 'write -P 2 9M 2M' \"$2\" > /dev/null; sync", base, top);
+        Path kept = directory.resolve("kept.qcow2");
+        CopyReport report = copied(top, kept, options(OutputFormat.QCOW2, false, true, false));
+        assertEquals(base.toString(), report.copy().parent());
+        Tools.ok("qemu-img", "check", "-f", "qcow2", kept.toString());
+        Tools.ok("qemu-img", "compare", "-f", "vmdk", "-F", "qcow2", top.toString(), kept.toString());
+        assertTrue(blocks(kept) * 512 < 4 * MIB, "only its own data");
+    }
+
+    @Test
     void freedPartsOfAChildDoNotShowTheParent() throws IOException {
         Path top = shared.resolve("child.qcow2");
         long place = free.atLeast(256 << 10).start(0) / 65536 * 65536 + 65536;

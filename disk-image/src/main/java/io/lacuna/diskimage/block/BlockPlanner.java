@@ -29,12 +29,12 @@ final class BlockPlanner {
     private ExtentSet unmapped = ExtentSet.EMPTY;
     private List<ExtentSet> blocks;
 
-    BlockPlanner(DiskImage image, BlockMap map, BlockTable table, String whyNoTable, DeallocationRequest request)
+    BlockPlanner(DiskImage image, BlockMap map, BlockTable table, String whyNoTable, DeallocationRequest asked)
             throws IOException {
         this.image = image;
         this.map = map;
         this.table = table;
-        this.request = request;
+        this.request = asked.on(map.files(), remarks);
         this.parts = new FreeParts(request.free());
         this.fileCount = map.files().size();
         this.areas = Collections.nCopies(fileCount, null);

@@ -31,7 +31,18 @@ record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet 
             left.addAll(moved(move).unneeded());
         }
         return side.inward(parts.minus(blocks).minus(packing.sources()).union(packing.gaps(side.file().size()))
-                .union(left.build()));
+                .union(left.build()).union(behindNewEnd()));
+    }
+
+    /** What a host block holds behind the end that the file will have, if that lies inside of the block. */
+    private ExtentSet behindNewEnd() {
+        long end = newSize();
+        return end >= side.file().size() ? ExtentSet.EMPTY
+                : ExtentSet.ofRange(end, Math.floorMod(side.alignment() - end, side.granularity()));
+    }
+
+    private long newSize() {
+        return packing.end() + packing.area().tail();
     }
 
     /** @return host storage that goes, by the places it has now; what of a moved block is not written again counts */
@@ -46,7 +57,7 @@ record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet 
         for (BlockMove move : packing.moves()) {
             gone.addAll(holes.intersect(new Extent(move.to(), packing.area().slotSize())).shift(move.from() - move.to()));
         }
-        return side.stored().intersect(holes.minus(packing.targets()).union(blocks).union(gone.build()));
+        return side.stored().intersect(holes.minus(packing.targets()).minus(behindNewEnd()).union(blocks).union(gone.build()));
     }
 
     FilePlan plan(ExtentSet holes) {
@@ -60,9 +71,10 @@ record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet 
         }
         ExtentSet atTargets = side.hostBlocksOf(written.build());
         ExtentSet elsewhere = side.map().allocated().minus(packing.targets());
-        ExtentSet punches = side.punches(holes, elsewhere.union(atTargets).intersect(holes));
+        long size = newSize();
+        ExtentSet punches = side.punches(holes, elsewhere.union(atTargets).intersect(holes))
+                .intersect(ExtentSet.ofRange(0, Math.min(size, side.file().size())));
         // What is stored now, less what will be.
-        long size = packing.end() + packing.area().tail();
         ExtentSet kept = ExtentSet.ofRange(0, size + Math.floorMod(-size, side.hostBlock()));
         ExtentSet overwritten = side.punchable() ? packing.targets() : ExtentSet.EMPTY;
         long after = side.stored().minus(overwritten).union(atTargets).intersect(kept).minus(holes).totalBytes();

@@ -120,7 +120,7 @@ final class Qcow2Image implements DiskImage {
     @Override
     public ExtentSet mayHoldData() throws IOException {
         try {
-            ExtentSet stored = guest.ranges(kind -> kind == L2Entry.Kind.STORED || kind == L2Entry.Kind.COMPRESSED);
+            ExtentSet stored = storedRanges();
             if (backing == null) {
                 return stored;
             }
@@ -128,6 +128,11 @@ final class Qcow2Image implements DiskImage {
         } catch (DiskFormatException e) {
             throw e.in(file.path());
         }
+    }
+
+    /** @return ranges of the disk that clusters of this image hold */
+    ExtentSet storedRanges() throws IOException {
+        return guest.ranges(kind -> kind == L2Entry.Kind.STORED || kind == L2Entry.Kind.COMPRESSED);
     }
 
     @Override

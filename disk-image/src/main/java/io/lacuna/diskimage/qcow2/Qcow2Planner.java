@@ -33,15 +33,24 @@ final class Qcow2Planner {
     private boolean compacting;
 
     Qcow2Planner(Qcow2Image image, Qcow2Header header, Qcow2Extensions extensions, HostFile file, HostFile dataFile,
-            DeallocationRequest request) {
+            DeallocationRequest asked) throws IOException {
         this.image = image;
         this.header = header;
         this.extensions = extensions;
         this.file = file;
         this.dataFile = dataFile;
-        this.request = request;
+        this.request = zerosInClusters(asked).on(dataFile == null ? List.of(file) : List.of(file, dataFile), remarks);
         this.unmapping = request.mode() != ReclaimMode.PUNCH && !header.rawDataFile();
         this.entries = new L2Entry(header);
+    }
+
+    /** What a data file stores where nothing is mapped may be another program's; that the guest reads zeros there is no proof. */
+    private DeallocationRequest zerosInClusters(DeallocationRequest asked) throws IOException {
+        if (dataFile == null || asked.zeros().isEmpty()) {
+            return asked;
+        }
+        return new DeallocationRequest(asked.free(), asked.zeros().intersect(image.storedRanges()), asked.mode(),
+                asked.granularity(), asked.minExtent(), asked.repair());
     }
 
     /**

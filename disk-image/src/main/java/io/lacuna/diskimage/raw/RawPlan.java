@@ -28,13 +28,14 @@ import java.util.List;
 record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, ExtentSet holes, ExtentSet stored,
         long granularity, List<String> remarks) implements Deallocation {
 
-    static RawPlan of(RawImage image, HostFile file, DeallocationRequest request) throws IOException {
+    static RawPlan of(RawImage image, HostFile file, DeallocationRequest asked) throws IOException {
         PunchSupport host = file.punchSupport();
+        List<String> remarks = new ArrayList<>();
+        DeallocationRequest request = asked.on(List.of(file), remarks);
         long size = file.size();
         if (!request.free().minus(ExtentSet.ofRange(0, size)).isEmpty()) {
             throw new IllegalArgumentException("free space behind the end of the disk");
         }
-        List<String> remarks = new ArrayList<>();
         long granularity = granularity(host, request, remarks);
         if (request.mode() == ReclaimMode.COMPACT) {
             remarks.add("A raw disk's length is the size of the disk, so compacting it is the same as deallocating.");

@@ -2,6 +2,7 @@ package io.lacuna.diskimage.vdi;
 
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.diskimage.block.BlockMap;
 import java.io.IOException;
@@ -120,6 +121,18 @@ final class VdiMap implements BlockMap {
             file.write(header.mapOffset() + blocks[first] * VdiHeader.ENTRY, bytes);
             pages.put(number, page);
         }
+    }
+
+    /** @return ranges of the disk that do not show the parent */
+    ExtentSet ownRanges() throws IOException {
+        long size = header.blockSize();
+        ExtentSet.Builder own = ExtentSet.builder();
+        for (long start = 0; start < virtualSize(); start += size) {
+            if (entry(start / size) != NONE) {
+                own.add(start, Math.min(size, virtualSize() - start));
+            }
+        }
+        return own.build();
     }
 
     @Override

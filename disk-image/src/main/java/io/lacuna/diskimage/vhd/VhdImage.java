@@ -5,6 +5,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
@@ -14,6 +15,7 @@ import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.block.BlockMap;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
+import io.lacuna.diskimage.block.StoredRanges;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -88,6 +90,24 @@ final class VhdImage implements DiskImage {
 
     private BlockMap map() {
         return blocks == null ? new FixedBlocks(file, size.bytes()) : blocks;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        try {
+            return StoredRanges.through(StoredRanges.outsideOfHoles(map()), ownRanges(), parent, virtualSize());
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
+    }
+
+    @Override
+    public ExtentSet ownRanges() throws IOException {
+        try {
+            return parent == null ? ExtentSet.ofRange(0, virtualSize()) : StoredRanges.of(blocks);
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
@@ -13,6 +14,7 @@ import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
+import io.lacuna.diskimage.block.StoredRanges;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -87,6 +89,27 @@ final class VhdxImage implements DiskImage {
     @Override
     public BlockSource guest() {
         return guest;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        VhdxMap map = new VhdxMap(file.host(), bat);
+        try {
+            // What the log still has to write may lie in what is a hole yet.
+            ExtentSet stored = file.log() == null ? StoredRanges.outsideOfHoles(map) : StoredRanges.of(map);
+            return StoredRanges.through(stored, ownRanges(), parent, virtualSize());
+        } catch (DiskFormatException e) {
+            throw e.in(path());
+        }
+    }
+
+    @Override
+    public ExtentSet ownRanges() throws IOException {
+        try {
+            return parent == null ? ExtentSet.ofRange(0, virtualSize()) : new VhdxMap(file.host(), bat).ownRanges();
+        } catch (DiskFormatException e) {
+            throw e.in(path());
+        }
     }
 
     @Override

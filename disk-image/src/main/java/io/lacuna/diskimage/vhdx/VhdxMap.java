@@ -1,6 +1,7 @@
 package io.lacuna.diskimage.vhdx;
 
 import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.diskimage.block.BlockMap;
 import java.io.IOException;
@@ -32,6 +33,17 @@ final class VhdxMap implements BlockMap {
     @Override
     public long blockSize() {
         return layout.blockSize();
+    }
+
+    /** @return ranges of the disk that do not show the parent */
+    ExtentSet ownRanges() throws IOException {
+        ExtentSet.Builder own = ExtentSet.builder();
+        pieces.forEach(0, virtualSize(), (source, guest, host, length) -> {
+            if (source != Pieces.Source.PARENT) {
+                own.add(guest, length);
+            }
+        });
+        return own.build();
     }
 
     @Override

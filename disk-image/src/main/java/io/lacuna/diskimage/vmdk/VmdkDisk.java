@@ -3,11 +3,13 @@ package io.lacuna.diskimage.vmdk;
 import io.lacuna.blockio.BlockSource;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.diskimage.block.BlockMap;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.function.Predicate;
 
 /** The disk: its parts, one after another, and what is not in them from the parent. */
 final class VmdkDisk implements BlockSource, BlockMap {
@@ -87,6 +89,17 @@ final class VmdkDisk implements BlockSource, BlockMap {
                 part.forEachPiece(from, to - from, visitor);
             }
         }
+    }
+
+    /** @return ranges of the disk whose pieces are of such a kind */
+    ExtentSet ranges(Predicate<DiskPart.Kind> wanted) throws IOException {
+        ExtentSet.Builder ranges = ExtentSet.builder();
+        forEachPiece(0, size, (part, kind, guest, host, length) -> {
+            if (wanted.test(kind)) {
+                ranges.add(guest, length);
+            }
+        });
+        return ranges.build();
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.Progress;
@@ -12,6 +13,7 @@ import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
+import io.lacuna.diskimage.block.StoredRanges;
 import java.io.Closeable;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -58,6 +60,25 @@ final class VmdkImage implements DiskImage {
     @Override
     public BlockSource guest() {
         return disk;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        try {
+            ExtentSet stored = StoredRanges.outsideOfHoles(disk).union(disk.ranges(kind -> kind == DiskPart.Kind.PACKED));
+            return StoredRanges.through(stored, ownRanges(), parent, virtualSize());
+        } catch (DiskFormatException e) {
+            throw e.in(disk.files().get(0).path());
+        }
+    }
+
+    @Override
+    public ExtentSet ownRanges() throws IOException {
+        try {
+            return parent == null ? ExtentSet.ofRange(0, virtualSize()) : disk.ranges(kind -> kind != DiskPart.Kind.NONE);
+        } catch (DiskFormatException e) {
+            throw e.in(disk.files().get(0).path());
+        }
     }
 
     @Override

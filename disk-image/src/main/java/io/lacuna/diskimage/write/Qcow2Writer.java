@@ -201,13 +201,18 @@ final class Qcow2Writer implements ImageWriter {
                 .putInt(l1.length).putLong(l1Offset).putLong(refcountTable).putInt(refcountClusters).putInt(0).putLong(0)
                 .putLong(0).putLong(0).putLong(0).putInt(4).putInt(HEADER_LENGTH);
         if (request.backing() != null) {
-            byte[] format = request.backing().format().getBytes(StandardCharsets.US_ASCII);
+            byte[] format = driver(request.backing().format()).getBytes(StandardCharsets.US_ASCII);
             header.putInt(BACKING_FORMAT).putInt(format.length).put(format).position((header.position() + 7) / 8 * 8);
             header.putLong(0);
             byte[] name = request.backing().name().getBytes(StandardCharsets.UTF_8);
             header.putLong(8, header.position()).putInt(16, name.length).put(name);
         }
         return header.array();
+    }
+
+    /** @return what QEMU calls a format */
+    private static String driver(String format) {
+        return format.equals("vhd") ? "vpc" : format;
     }
 
     private static boolean isEmpty(long[] table) {

@@ -6,11 +6,11 @@ import java.io.IOException;
 final class RawWriter implements ImageWriter {
 
     private final OutputFile file;
-    private final long virtualSize;
 
-    RawWriter(OutputFile file, long virtualSize) {
+    RawWriter(OutputFile file, long virtualSize) throws IOException {
         this.file = file;
-        this.virtualSize = virtualSize;
+        // At once: to the host, every write behind the end would be a change of the length as well.
+        file.setLength(virtualSize);
     }
 
     @Override
@@ -19,7 +19,7 @@ final class RawWriter implements ImageWriter {
     }
 
     @Override
-    public void finish() throws IOException {
-        file.setLength(virtualSize);
+    public void finish() {
+        // All is in its place.
     }
 }

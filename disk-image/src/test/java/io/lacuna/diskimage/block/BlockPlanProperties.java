@@ -6,10 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
+import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ReclaimMode;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -105,6 +107,39 @@ class BlockPlanProperties {
         return free.build();
     }
 
+    /** Blanks some of the disk, so that blocks in use hold zeros. @return all zeros of the disk that are not free */
+    private static ExtentSet zeros(Random random, ModelImage image, ExtentSet free) throws IOException {
+        for (Extent range : free(random, image.size)) {
+            image.forEachStored(range, (guest, file, host, length) ->
+                    image.files.get(file).write(host, ByteBuffer.allocate((int) length)));
+        }
+        byte[] content = image.content();
+        ExtentSet.Builder zeros = ExtentSet.builder();
+        for (int i = 0; i < content.length; i++) {
+            if (content[i] == 0) {
+                zeros.add(i, 1);
+            }
+        }
+        return zeros.build().minus(free);
+    }
+
+    @Property(tries = 400)
+    void zerosInUseStayZeros(@ForAll long seed, @ForAll ReclaimMode mode, @ForAll boolean punchable) throws IOException {
+        Random random = new Random(seed);
+        ModelImage image = image(random, punchable ? 512 << random.nextInt(4) : 4096, punchable);
+        if (random.nextInt(6) == 0) {
+            image.obstacle = "this format cannot say so";
+        }
+        if (!punchable && (mode == ReclaimMode.PUNCH || image.obstacle != null)) {
+            return;
+        }
+        ExtentSet free = free(random, image.size);
+        ExtentSet zeros = zeros(random, image, free);
+        DeallocationRequest request = new DeallocationRequest(free, zeros, mode, 0, 0, false);
+        run(image, request);
+        assertTrue(image.plan(request).isEmpty(), "a second run finds nothing");
+    }
+
     @Property(tries = 1000)
     void keepsLiveBytesAndBlanksFreeOnes(@ForAll long seed, @ForAll ReclaimMode mode, @ForAll @IntRange(max = 3) int host)
             throws IOException {
@@ -151,7 +186,8 @@ class BlockPlanProperties {
 
         Deallocation plan = image.plan(request);
         assertEquals(hostBefore, image.hostBytes(), "a plan changes nothing");
-        assertAccounts(plan, request.free());
+        boolean punchable = ((StrictHostFile) image.files.get(0)).isPunchable();
+        assertAccounts(plan, punchable ? request.free().union(request.zeros()) : request.free());
         if (plan.retained().stream().anyMatch(part -> part.why().equals(FreeParts.UNPUNCHABLE))) {
             assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("Nothing was punched")));
         }

@@ -51,6 +51,10 @@ public final class StrictHostFile implements HostFile {
         return granularity;
     }
 
+    public boolean isPunchable() {
+        return punchable;
+    }
+
     /** @return bytes that were written since the last reset */
     public long written() {
         return written;

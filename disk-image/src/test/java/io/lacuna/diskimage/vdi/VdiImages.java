@@ -10,6 +10,7 @@ import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.Holdings;
 import io.lacuna.fixtures.NearbyLinks;
 import io.lacuna.fixtures.PlainHostFile;
 import io.lacuna.fixtures.Tools;
@@ -53,6 +54,7 @@ final class VdiImages {
     static byte[] guest(DiskImage disk) throws IOException {
         ByteBuffer bytes = ByteBuffer.allocate((int) disk.virtualSize());
         disk.guest().read(0, bytes);
+        Holdings.check(disk, bytes.array());
         return bytes.array();
     }
 

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.Holdings;
 import io.lacuna.diskimage.OpenedImage;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -40,7 +41,10 @@ class VdiParentTest {
 
     private void assertReadsThrough(Path child, Path... allowed) throws IOException {
         try (OpenedImage opened = open(child, allowed)) {
-            assertArrayEquals(this.child.content(base.content(null)), VdiImages.guest(opened.image()));
+            byte[] content = VdiImages.guest(opened.image());
+            assertArrayEquals(this.child.content(base.content(null)), content);
+            Holdings.checkOwn(opened.image(), content, base.content(null));
+            assertTrue(opened.image().ownRanges().totalBytes() < content.length, "the child does not hold all");
             assertEquals("vdi", opened.image().layers().get(1).format());
         }
     }

@@ -10,6 +10,7 @@ import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.Holdings;
 import io.lacuna.fixtures.MemoryHostFile;
 import io.lacuna.fixtures.NearbyLinks;
 import java.io.IOException;
@@ -94,6 +95,11 @@ class VhdProperties {
         byte[] after;
         try (DiskImage disk = Runs.FORMAT.open(file, new NearbyLinks(directory, Runs.FORMAT, true))) {
             byte[] before = Runs.byLacuna(disk);
+            if (differencing) {
+                try (DiskImage parent = Runs.open(directory.resolve("base.vhd"), false)) {
+                    Holdings.checkOwn(disk, before, Runs.byLacuna(parent));
+                }
+            }
             Deallocation plan = disk.plan(Runs.request(free, mode));
             disk.apply(plan, Progress.NONE);
             after = Runs.byLacuna(disk);

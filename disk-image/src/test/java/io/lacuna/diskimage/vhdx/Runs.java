@@ -13,6 +13,7 @@ import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.Holdings;
 import io.lacuna.fixtures.NearbyLinks;
 import io.lacuna.fixtures.PlainHostFile;
 import java.io.IOException;
@@ -61,7 +62,9 @@ final class Runs {
     }
 
     static byte[] guest(DiskImage disk) throws IOException {
-        return guest(disk.guest());
+        byte[] content = guest(disk.guest());
+        Holdings.check(disk, content);
+        return content;
     }
 
     static byte[] guest(BlockSource guest) throws IOException {

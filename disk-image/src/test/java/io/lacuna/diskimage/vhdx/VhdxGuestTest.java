@@ -14,8 +14,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.Holdings;
 import io.lacuna.fixtures.Corpus;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
@@ -100,6 +102,13 @@ class VhdxGuestTest {
             assertEquals(0x33, byteAt(disk, 2L * blockSize + 8L * sectorSize), "its own, in a block that is there in part");
             assertEquals(0x11, byteAt(disk, 2L * blockSize + 7L * sectorSize), "not its own");
             assertEquals(0, byteAt(disk, 3L * blockSize), "zero hides the parent");
+            if (blockSize < 4 << 20) {
+                try (DiskImage parent = open(directory.resolve("middle.vhdx"))) {
+                    Holdings.checkOwn(disk, Runs.guest(disk), Runs.guest(parent));
+                }
+                assertEquals(blockSize + (1L + 80 + 1) * sectorSize, disk.ownRanges().intersect(ExtentSet.ofRange(2L * blockSize,
+                        2L * blockSize)).totalBytes());
+            }
         }
     }
 
