@@ -36,6 +36,7 @@ final class InodeBlocks {
 
     /** Inodes up to this one are the file system's own, some without a type. */
     private static final int LAST_RESERVED = 10;
+    private static final int RESIZE = 7;
     private static final int CREATOR = 0x48;            // u32 of the superblock
     private static final int HURD = 1;
 
@@ -53,6 +54,7 @@ final class InodeBlocks {
     private final BlockSource volume;
     private final Superblock superblock;
     private final BlockClaims claims;
+    private final GroupLayout layout;
     private final boolean onHurd;
     private final MapBlocks mapBlocks;
     private final Crc32c.OfLength seed;
@@ -72,6 +74,7 @@ final class InodeBlocks {
         this.volume = volume;
         this.superblock = superblock;
         this.claims = claims;
+        layout = new GroupLayout(superblock);
         mapBlocks = new MapBlocks(superblock.blockCount());
         seed = superblock.features().has(Features.METADATA_CSUM) ? new Crc32c.OfLength(superblock.checksumSeed(), 8) : null;
         onHurd = Bytes.read(volume, "ext superblock", Superblock.OFFSET, Superblock.SIZE, ByteOrder.LITTLE_ENDIAN)
@@ -290,6 +293,10 @@ final class InodeBlocks {
         if (block == 0) {
             return;
         }
+        if (isReservedDescriptor(block)) {
+            claims.own("indirect block", block, position + at);
+            return;
+        }
         ByteBuffer numbers = read("indirect block", block, position + at, level - 1);
         long place = block * superblock.blockSize();
         int count = superblock.blockSize() / Integer.BYTES;
@@ -306,8 +313,16 @@ final class InodeBlocks {
         }
     }
 
+    /**
+     * @return whether this is a block that the resize inode keeps for more descriptors: there are hundreds, which name nothing but
+     *         their copies, and those are among the file system's own blocks, which are known to be marked as used
+     */
+    private boolean isReservedDescriptor(long block) {
+        return number == RESIZE && block >= layout.baseStart(0) && block < layout.baseStart(0) + layout.baseBlocks(0);
+    }
+
     private void prefetch(long block) {
-        if (block > 0 && block < superblock.blockCount()) {
+        if (block > 0 && block < superblock.blockCount() && !isReservedDescriptor(block)) {
             volume.prefetch(block * superblock.blockSize(), superblock.blockSize());
         }
     }

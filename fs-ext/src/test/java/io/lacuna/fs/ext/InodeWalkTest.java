@@ -82,12 +82,17 @@ class InodeWalkTest {
         Path image = directory.resolve("volume.img");
         Tools.shell("rm -f \"$1\"; mke2fs -q -F -d \"$4\" $3 \"$1\" $2", image, size, options, content);
         Path script = directory.resolve("script");
-        // Extended attributes in a block of their own, a deleted file, and a file that is deleted but still open.
+        // Extended attributes in a block of their own, and a deleted file.
         Tools.shell("""
                 printf '%s\n' "ea_set -f $3/attribute /file8 user.one" "ea_set -f $3/attribute /folder user.two" \
-                    "ea_set -f $3/attribute /slow user.three" "ea_set -f $3/large /file5 user.four" "rm file6" "set_inode_field file7 links_count 0" > "$2"
+                    "ea_set -f $3/attribute /slow user.three" "ea_set -f $3/large /file5 user.four" "rm file6" > "$2"
                 debugfs -w -f "$2" "$1" > /dev/null 2>&1""", image, script, directory);
         return image;
+    }
+
+    /** Only the bitmap of the inodes tells of such a file, which icheck does not look at. */
+    private static void openAndDelete(Path image, String name) {
+        Tools.okWithInput("set_inode_field " + name + " links_count 0\n", "debugfs", "-w", "-f", "-", image.toString());
     }
 
     private static FreeSpace crossChecked(BlockSource source) throws IOException {
@@ -102,7 +107,8 @@ class InodeWalkTest {
                 request.append(' ').append(block);
             }
         }
-        String answer = Tools.okWithInput(request.append('\n').toString(), "debugfs", "-f", "-", image.toString());
+        // Its status is the number of blocks that it could not find.
+        String answer = Tools.runWithInput(request.append('\n').toString(), "debugfs", "-f", "-", image.toString()).output();
         Map<Long, Long> inodes = new TreeMap<>();
         Matcher line = Pattern.compile("(?m)^(\\d+)\t(\\d+)$").matcher(answer);
         while (line.find()) {
@@ -115,12 +121,15 @@ class InodeWalkTest {
         try (FileSource source = new FileSource(image)) {
             Superblock superblock = Superblock.read(source);
             FreeSpace plain = new ExtProbe().open(source).freeSpace();
+            int blockSize = superblock.blockSize();
+            Map<Long, Long> claimed = claimed(image, plain.free(), blockSize, superblock.blockCount());
+            // The copies of the blocks that are kept for more descriptors: the file system's own, with or without that inode.
+            claimed.entrySet().removeIf(one -> one.getValue() == 7 && one.getKey() >= superblock.groupStart(1));
+            openAndDelete(image, "file7");
             FreeSpace space = crossChecked(source);
             assertEquals(plain.free(), space.free());
-            int blockSize = superblock.blockSize();
-            Map<Long, Long> claimed = claimed(image, space.free(), blockSize, superblock.blockCount());
             InodeWalk.Summary summary = new InodeWalk(source, superblock, space.free()).run();
-            assertTrue(claimed.size() > 100, claimed.size() + " blocks of inodes");
+            assertTrue(claimed.size() > 60, claimed.size() + " blocks of inodes");
             assertEquals((long) claimed.size() * blockSize, summary.bytes());
             List<String> more = space.evidence().subList(plain.evidence().size(), space.evidence().size());
             assertTrue(more.get(0).equals("cross-checked: " + summary.inodes() + " inodes with " + summary.extents()
@@ -234,7 +243,9 @@ class InodeWalkTest {
     /** The bitmap of the inodes tells of a file that is open and deleted; the list of orphans may, too. */
     @Test
     void trapAnOrphanIsInUse() throws IOException {
-        ExtImage image = new ExtImage(Files.readAllBytes(make("20M", "-t ext2 -b 1024")));
+        Path file = make("20M", "-t ext2 -b 1024");
+        openAndDelete(file, "file7");
+        ExtImage image = new ExtImage(Files.readAllBytes(file));
         String dump = Tools.ok("debugfs", "-R", "stat /file7", directory.resolve("volume.img").toString());
         Matcher inode = Pattern.compile("Inode: (\\d+)").matcher(dump);
         Matcher first = Pattern.compile("\\(0-11\\):(\\d+)").matcher(dump);

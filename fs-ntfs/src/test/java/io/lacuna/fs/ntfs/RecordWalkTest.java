@@ -16,6 +16,7 @@ import io.lacuna.fixtures.FileSource;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -40,17 +41,18 @@ class RecordWalkTest {
 
     @BeforeAll
     static void make(@TempDir Path directory) throws IOException {
-        Path image = NtfsVolumes.make(directory, 8 << 20, "-s 512 -c 1024 -L Busy");
+        Path image = NtfsVolumes.make(directory, 4 << 20, "-s 512 -c 512 -L Busy");
         NtfsVolumes.write(image, """
                 mkdir folder
-                for i in $(seq 300); do : > "folder/an empty file with number $i"; done
-                head -c 4096 /dev/urandom > /tmp/lacuna-piece.$$
-                for i in $(seq 300); do cat /tmp/lacuna-piece.$$ >> one; cat /tmp/lacuna-piece.$$ >> other; done
-                truncate -s 2M sparse
-                dd if=/tmp/lacuna-piece.$$ of=sparse bs=4096 seek=100 conv=notrunc status=none
-                rm /tmp/lacuna-piece.$$
+                for i in $(seq 150); do : > "folder/an empty file with number $i"; done
                 for i in $(seq 20); do head -c $((i * 1000)) /dev/urandom > "file number $i"; done
-                rm file*[02468]
+                truncate -s 2M sparse
+                head -c 4096 /dev/urandom | dd of=sparse bs=4096 seek=100 conv=notrunc status=none
+                for i in $(seq 400); do head -c 1500 /dev/urandom > piece$i; done
+                cat /dev/urandom > filler 2> /dev/null || true
+                rm piece*[13579]
+                head -c 400000 /dev/urandom > pieces
+                rm filler file*[02468]
                 """);
         busy = new NtfsEditor(Files.readAllBytes(image)).cleanLog().bytes;
         Files.delete(image);
@@ -82,7 +84,7 @@ class RecordWalkTest {
                 more.get(0));
         assertTrue(more.get(1).matches("the cross-check took \\d+ ms"), more.get(1));
         // Every cluster in use belongs to one record.
-        long used = (long) new NtfsEditor(busy).clusterCount() * 1024 - space.free().totalBytes();
+        long used = (long) new NtfsEditor(busy).clusterCount() * 512 - space.free().totalBytes();
         assertTrue(more.get(0).contains(" " + used + " bytes"), more.get(0) + ", in use " + used);
     }
 
@@ -92,11 +94,13 @@ class RecordWalkTest {
         NtfsEditor editor = new NtfsEditor(busy);
         int unseenBefore = 0;
         int inExtensions = 0;
+        int bitmap = editor.firstRun(6, DATA);
         for (int cluster = 0; cluster < editor.clusterCount(); cluster++) {
-            if (!editor.isUsed(cluster)) {
+            int bit = 1 << cluster % 8;
+            if ((editor.bytes[bitmap + cluster / 8] & bit) == 0) {
                 continue;
             }
-            editor.mark(cluster, false);
+            editor.bytes[bitmap + cluster / 8] ^= (byte) bit;
             String reason = refusal(editor);
             assertTrue(reason.contains("expected in use, found"), reason);
             inExtensions += reason.contains("(part of record") ? 1 : 0;
@@ -107,7 +111,7 @@ class RecordWalkTest {
             } catch (CorruptException aSystemFile) {
                 assertTrue(reason.contains("clusters of "), reason);
             }
-            editor.mark(cluster, true);
+            editor.bytes[bitmap + cluster / 8] ^= (byte) bit;
         }
         assertTrue(unseenBefore > 1000, unseenBefore + " clusters of files");
         assertTrue(inExtensions > 100, inExtensions + " clusters in extension records");
@@ -227,18 +231,24 @@ class RecordWalkTest {
 
     /** @return the last record of a file with clusters of its own, more than one in one run */
     private static int fileRecord(NtfsEditor editor) {
-        for (int number = 120; number > 24; number--) {
+        for (int number = 600; number > 24; number--) {
             int at = editor.recordOffset(number);
-            if (editor.volume.getInt(at) != 0x454C4946 || editor.volume.getShort(at + 0x16) != 1) {
+            if (!isInUse(editor, number) || editor.volume.getLong(at + 0x20) != 0) {
                 continue;
             }
-            ByteBuffer record = editor.volume.slice(at, 1024).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+            ByteBuffer record = editor.volume.slice(at, 1024).order(ByteOrder.LITTLE_ENDIAN);
             int data = NtfsEditor.attributeOffset(record, DATA);
             if (record.get(data + 8) != 0 && record.getLong(data + 0x18) > 1) {
                 return number;
             }
         }
         throw new AssertionError("no file with clusters");
+    }
+
+    private static boolean isInUse(NtfsEditor editor, int number) {
+        int at = editor.recordOffset(number);
+        return at < editor.bytes.length - 1024 && editor.volume.getInt(at) == 0x454C4946 && editor.volume.getInt(at + 0x2C) == number
+                && editor.volume.getShort(at + 0x16) == 1;
     }
 
     private static final Duration LIMIT = Duration.ofMinutes(1);
@@ -309,10 +319,9 @@ class RecordWalkTest {
     }
 
     private static int extension(NtfsEditor editor) {
-        for (int number = 24; number < 450; number++) {
+        for (int number = 24; number < 600; number++) {
             int at = editor.recordOffset(number);
-            if (editor.volume.getInt(at) == 0x454C4946 && editor.volume.getLong(at + 0x20) != 0
-                    && editor.volume.getShort(at + 0x16) == 1) {
+            if (isInUse(editor, number) && editor.volume.getLong(at + 0x20) != 0) {
                 return at;
             }
         }
@@ -340,7 +349,7 @@ class RecordWalkTest {
             NtfsVolumes.freeSpace(plain);
             String evidence = new NtfsProbe().open(checked, CROSS_CHECK).freeSpace().evidence().toString();
             long more = checked.bytesRead() - plain.bytesRead();
-            assertTrue(more < 500 * 1024, more + " bytes more; " + evidence);
+            assertTrue(more < 700 * 1024, more + " bytes more; " + evidence);
             assertTrue(checked.reads() - plain.reads() < 12, checked.reads() - plain.reads() + " reads more");
         }
     }
