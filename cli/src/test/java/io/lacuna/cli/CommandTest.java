@@ -250,10 +250,8 @@ class CommandTest {
                 debugfs -w -f "$1.script" "$1" > /dev/null 2>&1; rm "$1.script"; sync "$1"
                 """, image);
         assertEquals(0, lacuna("reclaim", "--dry-run", image));
-        for (String[] command : new String[][] {{"inspect"}, {"reclaim", "--dry-run"}, {"reclaim"}}) {
-            String[] arguments = java.util.Arrays.copyOf(command, command.length + 3);
-            System.arraycopy(new String[] {"--cross-check", "--json", image}, 0, arguments, command.length, 3);
-            assertEquals(command[0].equals("inspect") ? 0 : 3, lacuna(arguments), out);
+        for (String command : new String[] {"inspect", "reclaim"}) {
+            assertEquals(3, lacuna(command, "--cross-check", "--json", image), out);
             assertEquals("skipped", jq(".images[0].volumes[0].status"));
             assertTrue(jq(".images[0].volumes[0].reason").matches("ext block bitmap: block \\d+ of inode \\d+, .*e2fsck -f.*"), out);
         }
