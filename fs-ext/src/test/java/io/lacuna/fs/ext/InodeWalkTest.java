@@ -192,6 +192,7 @@ class InodeWalkTest {
             64M | -t ext4 -b 1024 -g 4096
             64M | -t ext4 -O bigalloc -C 16384
             48M | -t ext3 -b 1024
+            48M | -t ext4 -b 1024 -O inline_data,ea_inode,quota
             """)
     void claimsOfWhatTheKernelWroteToo(String size, String options) throws IOException {
         Tools.requireLoopDevices();
@@ -299,7 +300,7 @@ class InodeWalkTest {
     void aMapThatIsMetAgainAndAgainIsNoticed() {
         List<Integer> rounds = new ArrayList<>();
         for (int distinct : new int[] {1, 1000, 40_000, 400_000}) {
-            MapBlocks blocks = new MapBlocks(Long.MAX_VALUE);
+            SeenBlocks blocks = new SeenBlocks(Long.MAX_VALUE);
             int round = 0;
             boolean isNew = true;
             for (; isNew && round < 20; round++) {
@@ -310,7 +311,7 @@ class InodeWalkTest {
             rounds.add(round);
         }
         assertTrue(rounds.stream().allMatch(round -> round == 2), rounds.toString());
-        MapBlocks few = new MapBlocks(2);
+        SeenBlocks few = new SeenBlocks(2);
         assertEquals(List.of(true, true, false), List.of(few.isNew(1), few.isNew(2), few.isNew(3)));
     }
 }

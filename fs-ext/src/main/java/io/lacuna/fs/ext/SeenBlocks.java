@@ -5,7 +5,7 @@ package io.lacuna.fs.ext;
  * than blocks; and a forged file system in which many files share a map would cost its product. A sample of those read is
  * kept, with a fixed size: a second look at many of them soon meets one.
  */
-final class MapBlocks {
+final class SeenBlocks {
 
     private static final int SLOTS = 1 << 15;
     /** Golden ratio: spreads neighbours. */
@@ -17,7 +17,7 @@ final class MapBlocks {
     private long random = 1;
 
     /** @param most how many blocks there can be at all */
-    MapBlocks(long most) {
+    SeenBlocks(long most) {
         this.most = most;
     }
 
