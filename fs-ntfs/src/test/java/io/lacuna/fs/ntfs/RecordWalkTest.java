@@ -51,7 +51,7 @@ class RecordWalkTest {
                 for i in $(seq 400); do head -c 1500 /dev/urandom > piece$i; done
                 cat /dev/urandom > filler 2> /dev/null || true
                 rm piece*[13579]
-                head -c 400000 /dev/urandom > pieces
+                head -c 250000 /dev/urandom > pieces
                 rm filler file*[02468]
                 """);
         busy = new NtfsEditor(Files.readAllBytes(image)).cleanLog().bytes;
