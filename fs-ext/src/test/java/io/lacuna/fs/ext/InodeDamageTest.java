@@ -108,7 +108,7 @@ class InodeDamageTest {
             int at = place(image, alternating) + 0x28;
             int map = image.s32(extents ? at + 12 + 4 : at + 13 * 4) * 1024;
             int noticed = flips(image, map, 1024, 7);
-            assertTrue(noticed > (image.hasMetadataChecksums() ? 300 : 40), noticed + " of the map");
+            assertTrue(noticed > (image.hasMetadataChecksums() ? 300 : 15), noticed + " of the map");
             int below = image.s32(extents ? map + 12 + 4 : map) * 1024;
             flips(image, below, 1024, 11);
         }
@@ -194,7 +194,6 @@ class InodeDamageTest {
             new Change(root + 4, 2, 5, "extent tree entries"), new Change(root + 6, 2, 6, "extent tree depth"),
             new Change(root + 6, 2, 1, "extent tree depth"), new Change(root + 12, 4, 5, "extent tree: blocks of the file"),
             new Change(root + 12 + 4, 4, 1 << 20, ": block"), new Change(root + 12 + 4, 4, 0, ": block"),
-            new Change(leafEntry + 12, 4, 1, "extent tree: blocks of the file"),
             new Change(leafEntry + 24, 4, 0, "extent tree: blocks of the file"),
             new Change(leafEntry + 12 + 4, 2, 9, "extent tree: blocks of the file"),
             new Change(leafEntry + 12 + 4, 2, 0, ": block"), new Change(leafEntry + 12 + 6, 2, 1, ": block"),
@@ -206,9 +205,7 @@ class InodeDamageTest {
                 image.put32(change.at(), (int) change.value());
             }
             String reason = refusal(image);
-            boolean first = change.at() == root + 12 && change.value() == 5;
-            assertTrue(reason.contains("inode " + alternating + ": ") && reason.contains(change.words()) || first,
-                    change + ": " + reason);
+            assertTrue(reason.contains("inode " + alternating + ": ") && reason.contains(change.words()), change + ": " + reason);
         }
     }
 
