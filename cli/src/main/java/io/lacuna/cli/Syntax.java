@@ -158,6 +158,9 @@ final class Syntax {
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());
+        spec.addOption(flag("Compare the bitmaps with every file of each volume first, and leave a volume alone if a block in use is "
+                + "marked free. Reads all inode tables or file records. (NTFS volumes without a journal are always compared.)",
+                "--cross-check"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
         return spec;
     }

@@ -37,6 +37,7 @@ public final class ExtProbe implements FileSystemProbe {
         if (journal != null) {
             journal.superblock().requireEmpty();
         }
-        return new ExtFileSystem(volume, superblock, journal);
+        FileSystem fileSystem = new ExtFileSystem(volume, superblock, journal);
+        return options.crossCheck() ? new CrossChecked(fileSystem, volume, superblock) : fileSystem;
     }
 }

@@ -27,7 +27,9 @@ record Features(int compat, int incompat, int roCompat) {
     static final long SIXTY_FOUR_BIT = INCOMPAT | 0x0080;
     static final long MMP = INCOMPAT | 0x0100;
     static final long FLEX_BG = INCOMPAT | 0x0200;
+    static final long EA_INODE = INCOMPAT | 0x0400;
     static final long CSUM_SEED = INCOMPAT | 0x2000;
+    static final long INLINE_DATA = INCOMPAT | 0x8000;
 
     static final long SPARSE_SUPER = RO_COMPAT | 0x0001;
     static final long GDT_CSUM = RO_COMPAT | 0x0010;

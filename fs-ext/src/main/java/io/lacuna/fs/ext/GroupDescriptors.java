@@ -14,6 +14,7 @@ import java.nio.ByteOrder;
  */
 final class GroupDescriptors {
 
+    private static final int INODE_UNINIT = 0x0001;
     private static final int BLOCK_UNINIT = 0x0002;
     /** Ours. Two pieces are on their way at a time: one in use, one ahead. */
     private static final int PIECE_BYTES = 1 << 20;
@@ -184,6 +185,33 @@ final class GroupDescriptors {
      */
     boolean isBitmapUninitialised(int group) {
         return checksum != null && group != 0 && (piece.getShort(at(group) + 0x12) & BLOCK_UNINIT) != 0;
+    }
+
+    /** @return whether no inode of the group was ever used and its inode bitmap was never written; counts as little as the flag above */
+    boolean areInodesUninitialised(int group) {
+        return checksum != null && group != 0 && (piece.getShort(at(group) + 0x12) & INODE_UNINIT) != 0;
+    }
+
+    /** @return how many inodes of the group, from the first on, were ever used: all that can be told without a checksum */
+    int inodesEverUsed(int group) {
+        if (areInodesUninitialised(group)) {
+            return 0;
+        }
+        int at = at(group);
+        int unused = checksum == null ? 0 : piece.getShort(at + 0x1C) & 0xFFFF
+                | (wide ? (piece.getShort(at + 0x32) & 0xFFFF) << 16 : 0);
+        return unused < 0 || unused > superblock.inodesPerGroup() ? superblock.inodesPerGroup()
+                : superblock.inodesPerGroup() - unused;
+    }
+
+    /** @return whether the stored checksum of the inode bitmap is this one; 32-byte descriptors keep only its low half */
+    boolean hasInodeBitmapChecksum(int group, int computed) {
+        return inodeBitmapChecksum(group) == (wide ? computed : computed & 0xFFFF);
+    }
+
+    int inodeBitmapChecksum(int group) {
+        int low = piece.getShort(at(group) + 0x1A) & 0xFFFF;
+        return wide ? low | piece.getShort(at(group) + 0x3A) << 16 : low;
     }
 
     /** @return whether the stored checksum of the block bitmap is this one; 32-byte descriptors keep only its low half */

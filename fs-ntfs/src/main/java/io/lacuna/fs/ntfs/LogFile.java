@@ -22,8 +22,9 @@ final class LogFile {
      *
      * @param evidence a short phrase
      * @param remarks sentences
+     * @param erased whether there is no journal that could tell of a crash
      */
-    record Verdict(String evidence, List<String> remarks) {
+    record Verdict(String evidence, List<String> remarks, boolean erased) {
     }
 
     /**
@@ -48,7 +49,7 @@ final class LogFile {
             throw new UnsafeException("the journal ($LogFile) of this NTFS volume is still in use: the guest was not shut "
                     + "down cleanly; " + SHUT_DOWN);
         }
-        return new Verdict("$LogFile closed cleanly (version " + current.version() + ")", remarks);
+        return new Verdict("$LogFile closed cleanly (version " + current.version() + ")", remarks, false);
     }
 
     private static RestartPage current(ByteBuffer head, long position, List<String> remarks) throws UnsafeException {
@@ -95,8 +96,8 @@ final class LogFile {
             }
         }
         return new Verdict("$LogFile erased (no journal in use)", List.of("The journal ($LogFile) is empty, as mkntfs and "
-                + "NTFS-3G leave it. NTFS-3G keeps no journal and sets no dirty flag, so a crash under it would have left no "
-                + "mark."));
+                + "NTFS-3G leave it. NTFS-3G keeps no journal and sets no dirty flag, so a crash under it leaves no mark: "
+                + "$Bitmap was compared with all file records."), true);
     }
 
     /** All bytes are the same if each equals the next one, which the JVM compares many at a time. */

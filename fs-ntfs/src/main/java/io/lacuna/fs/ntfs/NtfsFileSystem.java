@@ -8,6 +8,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FileSystem;
 import io.lacuna.blockio.FreeSpace;
 import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.blockio.VolumeOptions;
 import java.io.IOException;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -26,20 +27,22 @@ final class NtfsFileSystem implements FileSystem {
     private final NtfsBootSector boot;
     private final MasterFileTable mft;
     private final String label;
+    private final boolean crossCheck;
 
-    private NtfsFileSystem(BlockSource volume, NtfsBootSector boot, MasterFileTable mft, String label) {
+    private NtfsFileSystem(BlockSource volume, NtfsBootSector boot, MasterFileTable mft, String label, boolean crossCheck) {
         this.volume = volume;
         this.boot = boot;
         this.mft = mft;
         this.label = label;
+        this.crossCheck = crossCheck;
     }
 
-    static NtfsFileSystem open(BlockSource volume) throws IOException {
+    static NtfsFileSystem open(BlockSource volume, VolumeOptions options) throws IOException {
         volume.prefetch(0, HEAD_SIZE);
         Bytes sector = Bytes.read(volume, "NTFS boot sector", 0, NtfsBootSector.SIZE, ByteOrder.LITTLE_ENDIAN);
         NtfsBootSector boot = NtfsBootSector.parse(sector, volume.size());
         MasterFileTable mft = MasterFileTable.open(volume, boot);
-        return new NtfsFileSystem(volume, boot, mft, label(mft));
+        return new NtfsFileSystem(volume, boot, mft, label(mft), options.crossCheck());
     }
 
     private static String label(MasterFileTable mft) throws IOException {
@@ -103,6 +106,9 @@ final class NtfsFileSystem implements FileSystem {
         BitmapReader reader = new BitmapReader(bitmap, boot.clusterCount(), BitmapReader.MAX_RANGES);
         ExtentSet free = reader.read();
         evidence.add(SystemFiles.requireUsed(systemStreams, free));
+        if (crossCheck || log.erased()) {
+            crossCheck(free, evidence);
+        }
         if (reader.believedSize() * 8 < boot.clusterCount()) {
             remarks.add("$Bitmap speaks for " + reader.believedSize() * 8 + " of " + boot.clusterCount()
                     + " clusters only; the others count as in use.");
@@ -126,6 +132,14 @@ final class NtfsFileSystem implements FileSystem {
     /** Bytes that were in use on any day: hardly anything ever moves these three. */
     private Set<Long> landmarks() {
         return new HashSet<>(List.of(0L, boot.mftCluster() * boot.clusterSize(), boot.mirrorCluster() * boot.clusterSize()));
+    }
+
+    private void crossCheck(ExtentSet free, List<String> evidence) throws IOException {
+        long start = System.nanoTime();
+        RecordWalk.Summary summary = new RecordWalk(mft, boot, free).run();
+        evidence.add("cross-checked: " + summary.records() + " file records with " + summary.runs() + " data runs, "
+                + summary.bytes() + " bytes, none of them free");
+        evidence.add("the cross-check took " + (System.nanoTime() - start) / 1_000_000 + " ms");
     }
 
     private NtfsStream bitmap() throws IOException {

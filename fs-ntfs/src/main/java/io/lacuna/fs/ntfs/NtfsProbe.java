@@ -40,7 +40,7 @@ public final class NtfsProbe implements FileSystemProbe {
     @Override
     public FileSystem open(BlockSource volume, VolumeOptions options) throws IOException {
         try {
-            return NtfsFileSystem.open(volume);
+            return NtfsFileSystem.open(volume, options);
         } catch (CorruptException e) {
             throw withAdvice(e);
         }

@@ -1,0 +1,177 @@
+package io.lacuna.fs.ntfs;
+
+import io.lacuna.blockio.Bytes;
+import io.lacuna.blockio.CorruptException;
+import io.lacuna.blockio.ExtentSet;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/**
+ * Compares $Bitmap with every file record: no cluster that a record in use names may be free. A record is in use if it says so or if
+ * the MFT's own bitmap does. Reads the MFT once from front to back; memory and the work for a record are bounded by their sizes.
+ */
+final class RecordWalk {
+
+    private static final int CHUNK = 1 << 20;
+    /** Ours: as much of the MFT is announced to the host; behind that it reads ahead on its own. */
+    private static final long ANNOUNCED = 64 << 20;
+    private static final int FILE_SIGNATURE = 0x454C4946;
+
+    private static final int ATTRIBUTES_OFFSET = 0x14;  // u16
+    private static final int FLAGS = 0x16;              // u16
+    private static final int USED_SIZE = 0x18;          // u32
+    private static final int BASE_REFERENCE = 0x20;     // u64
+    private static final int NUMBER = 0x2C;             // u32, where the fix-up values lie behind it
+    private static final int HEADER_SIZE_3_0 = 0x2A;
+    private static final int HEADER_SIZE_3_1 = 0x30;
+    private static final int IN_USE = 0x0001;
+
+    private final NtfsBootSector boot;
+    private final ExtentSet free;
+    private final NtfsStream data;
+    private final RecordBits marked;
+    private final AttributeRuns runs;
+    private ByteBuffer chunk;
+    private long records;
+
+    /** @param free what $Bitmap calls free, bytes of the volume */
+    RecordWalk(MasterFileTable mft, NtfsBootSector boot, ExtentSet free) throws IOException {
+        this.boot = boot;
+        this.free = free;
+        FileRecord own = mft.record(FileRecord.MFT);
+        data = mft.stream(own, Attribute.DATA, "");
+        marked = RecordBits.of(mft, own);
+        runs = new AttributeRuns(boot);
+    }
+
+    /**
+     * What was compared.
+     *
+     * @param records file records in use
+     * @param runs data runs of their attributes, sparse ones left out
+     * @param bytes of the clusters in these
+     */
+    record Summary(long records, long runs, long bytes) {
+    }
+
+    /** @throws CorruptException if a cluster in use is free, or a record in use cannot be read */
+    Summary run() throws IOException {
+        int size = boot.recordSize();
+        long count = Math.min(data.validSize(), data.dataSize()) / size;
+        data.prefetch(Math.min(count * size, ANNOUNCED));
+        chunk = ByteBuffer.allocateDirect((int) Math.min(CHUNK, count * size)).order(ByteOrder.LITTLE_ENDIAN);
+        int perChunk = Math.max(1, chunk.capacity() / size);
+        for (long first = 0; first < count; first += perChunk) {
+            int length = (int) Math.min(perChunk, count - first);
+            data.read(first * size, chunk.clear().limit(length * size));
+            for (int i = 0; i < length; i++) {
+                record(first + i, i * size);
+            }
+        }
+        return new Summary(records, runs.count(), runs.bytes());
+    }
+
+    private void record(long number, int at) throws IOException {
+        boolean isRecord = chunk.getInt(at) == FILE_SIGNATURE;
+        boolean saysInUse = isRecord && (chunk.getShort(at + FLAGS) & IN_USE) != 0;
+        if (!saysInUse && !marked.get(number)) {
+            return;
+        }
+        if (!isRecord) {
+            throw corrupt(number, at, "signature of a record in use", 0, "\"FILE\"", "something else");
+        }
+        fixUp(number, at);
+        int used = chunk.getInt(at + USED_SIZE);
+        int start = u16(at + ATTRIBUTES_OFFSET);
+        if (used < 0 || used > boot.recordSize() || start < HEADER_SIZE_3_0 || start > used) {
+            throw corrupt(number, at, "used size", USED_SIZE, "between the header and the end", used);
+        }
+        if (u16(at + Fixup.ARRAY_OFFSET) >= HEADER_SIZE_3_1 && chunk.getInt(at + NUMBER) != (int) number) {
+            throw corrupt(number, at, "its own number", NUMBER, number + "", chunk.getInt(at + NUMBER) & 0xFFFF_FFFFL);
+        }
+        attributes(number, at, start, used);
+        records++;
+    }
+
+    private void attributes(long number, int at, int start, int used) throws IOException {
+        int attribute = start;
+        // Ends with the record: every attribute is at least MINIMUM_SIZE bytes long.
+        while (attribute > used - Integer.BYTES || chunk.getInt(at + attribute) != Attribute.END) {
+            int length = attribute > used - Attribute.MINIMUM_SIZE ? -1 : chunk.getInt(at + attribute + 4);
+            if (length < Attribute.MINIMUM_SIZE || length % 8 != 0 || length > used - attribute) {
+                throw corrupt(number, at, "length of an attribute", attribute + 4, "a multiple of 8 inside the record", length);
+            }
+            if (chunk.get(at + attribute + AttributeRuns.NON_RESIDENT) != 0) {
+                runs(number, at, attribute, length);
+            }
+            attribute += length;
+        }
+    }
+
+    private void runs(long number, int at, int attribute, int length) throws IOException {
+        runs.start(chunk, at + attribute, length);
+        while (runs.next()) {
+            if (runs.lcn() != RunList.SPARSE && free.intersects(runs.offset(), runs.length())) {
+                throw new CorruptException("$Bitmap: clusters of " + describe(number, at) + ", "
+                        + typeName(chunk.getInt(at + attribute)) + " from cluster " + runs.vcn() + " on", runs.offset(), "in use",
+                        "at least one of " + runs.length() / boot.clusterSize() + " free");
+            }
+        }
+        if (runs.fault() != null) {
+            throw corrupt(number, at, typeName(chunk.getInt(at + attribute)) + ": " + runs.fault(),
+                    runs.faultAt() - at, runs.expected(), runs.found());
+        }
+    }
+
+    /** Like {@link Fixup#apply}, without an object for each record. */
+    private void fixUp(long number, int at) throws CorruptException {
+        int strides = boot.recordSize() / Fixup.STRIDE;
+        int array = u16(at + Fixup.ARRAY_OFFSET);
+        boolean whole = u16(at + Fixup.ARRAY_COUNT) == strides + 1 && array > Fixup.ARRAY_COUNT && array % 2 == 0
+                && array + 2 * (strides + 1) <= boot.recordSize() - 2;
+        for (int i = 1; whole && i <= strides; i++) {
+            whole = chunk.getShort(at + i * Fixup.STRIDE - 2) == chunk.getShort(at + array);
+        }
+        if (!whole) {
+            // Finds the same fault and says which.
+            Fixup.apply("MFT record " + number, chunk.slice(at, boot.recordSize()), position(number));
+        }
+        for (int i = 1; i <= strides; i++) {
+            chunk.putShort(at + i * Fixup.STRIDE - 2, chunk.getShort(at + array + 2 * i));
+        }
+    }
+
+    private String describe(long number, int at) {
+        long base = FileReference.number(chunk.getLong(at + BASE_REFERENCE));
+        return "MFT record " + number + (base == 0 ? "" : " (part of record " + base + ")");
+    }
+
+    private static String typeName(int type) {
+        return switch (type) {
+            case Attribute.ATTRIBUTE_LIST -> "$ATTRIBUTE_LIST";
+            case 0x50 -> "$SECURITY_DESCRIPTOR";
+            case Attribute.DATA -> "$DATA";
+            case Attribute.INDEX_ALLOCATION -> "$INDEX_ALLOCATION";
+            case RecordBits.BITMAP -> "$BITMAP";
+            case 0xC0 -> "$REPARSE_POINT";
+            case 0xE0 -> "$EA";
+            case 0x100 -> "$LOGGED_UTILITY_STREAM";
+            default -> "attribute " + NtfsBootSector.hex(type & 0xFFFF_FFFFL);
+        };
+    }
+
+    private int u16(int at) {
+        return chunk.getShort(at) & 0xFFFF;
+    }
+
+    private long position(long number) {
+        return data.position(number * boot.recordSize());
+    }
+
+    /** @param field byte in the record */
+    private CorruptException corrupt(long number, int at, String what, int field, String expected, Object found) {
+        Bytes record = Bytes.littleEndian(chunk.duplicate().position(at).limit(at + boot.recordSize()), position(number));
+        return record.corrupt("MFT record " + number + ": " + what, field, expected, found);
+    }
+}
