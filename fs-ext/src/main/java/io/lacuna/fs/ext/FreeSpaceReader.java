@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -38,6 +39,8 @@ final class FreeSpaceReader {
     /** Whether the structures are as a crash left them: some written, some only in the journal, so that they disagree. */
     private final boolean crashed;
     private final Replay replay;
+    /** What an earlier version of a bitmap in the journal calls used. */
+    private final Ranges usedEarlier = new Ranges("blocks that were used");
     private long freeClusters;
 
     /** @param journal null if there is none */
@@ -80,7 +83,7 @@ final class FreeSpaceReader {
         ExtentSet free = clear.build();
         requireUsed(ownClusters, free);
         free = free.union(uninitialised.free(ownClusters));
-        return new FreeSpace(replay == null ? free : replay.alsoFreeBefore(free), evidence(), remarks());
+        return new FreeSpace(replay == null ? free : replay.alsoFreeBefore(free).minus(usedEarlier.build()), evidence(), remarks());
     }
 
     /**
@@ -102,6 +105,9 @@ final class FreeSpaceReader {
             int withBitmap = 0;
             for (int g = group; g < group + count; g++) {
                 own.addGroup(g, descriptors);
+                if (replay != null) {
+                    addUsedEarlier(g);
+                }
                 if (descriptors.isBitmapUninitialised(g)) {
                     uninitialised.add(g, descriptors.freeClusters(g));
                     freeClusters += descriptors.freeClusters(g);
@@ -111,6 +117,17 @@ final class FreeSpaceReader {
             }
             readBitmaps(groups, withBitmap);
             group += count;
+        }
+    }
+
+    private void addUsedEarlier(int group) throws IOException {
+        Arrays.fill(bitmap, 0);
+        if (replay.versions().addTo(bitmap, descriptors.blockBitmap(group))) {
+            for (int i = 0; i < bitmap.length; i++) {
+                bitmap[i] = ~bitmap[i];
+            }
+            new BitmapWords(superblock.clusterSize(), superblock.length(), usedEarlier).addFree(bitmap,
+                    superblock.clustersIn(group), superblock.groupStart(group) * superblock.blockSize());
         }
     }
 

@@ -55,16 +55,14 @@ final class JournalEntries {
         return count;
     }
 
-    /** Puts the entries in the order of their blocks, and of each block keeps the one that was added last. Nothing is added after. */
-    void keepLast() {
+    /** Puts the entries in the order of their blocks, and those of one block in that in which they came. Nothing is added after. */
+    void sort() {
         Arrays.sort(keys, 0, count);
-        int kept = 0;
-        for (int i = 0; i < count; i++) {
-            if (i + 1 == count || keys[i + 1] >>> INDEX_BITS != keys[i] >>> INDEX_BITS) {
-                keys[kept++] = keys[i];
-            }
-        }
-        count = kept;
+    }
+
+    /** @return whether no later entry names the same block; only after {@link #sort} */
+    boolean isLast(int i) {
+        return i + 1 == count || block(i + 1) != block(i);
     }
 
     long block(int i) {
@@ -79,13 +77,13 @@ final class JournalEntries {
         return transactions[(int) keys[i] & LIMIT - 1];
     }
 
-    /** @return the entry of a block, or a negative number; only after {@link #keepLast} */
-    int find(long block) {
-        int at = firstFrom(block);
-        return at < count && block(at) == block ? at : -1;
+    /** @return the last entry of a block, or a negative number; only after {@link #sort} */
+    int findLast(long block) {
+        int at = firstFrom(block + 1) - 1;
+        return at >= 0 && block(at) == block ? at : -1;
     }
 
-    /** @return the first entry of a block or of one behind it, {@link #count} if there is none; only after {@link #keepLast} */
+    /** @return the first entry of a block or of one behind it, {@link #count} if there is none; only after {@link #sort} */
     int firstFrom(long block) {
         int at = Arrays.binarySearch(keys, 0, count, block << INDEX_BITS);
         return at < 0 ? -1 - at : at;

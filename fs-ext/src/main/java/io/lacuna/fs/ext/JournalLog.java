@@ -81,8 +81,8 @@ final class JournalLog {
         }
         log.addNames(log.open);
         log.addNames(log.openRevoked);
-        log.revoked.keepLast();
-        log.logged.keepLast();
+        log.revoked.sort();
+        log.logged.sort();
         return log;
     }
 
@@ -105,8 +105,8 @@ final class JournalLog {
     int revokedBlocks() {
         int count = 0;
         for (int i = 0; i < revoked.count(); i++) {
-            int at = logged.find(revoked.block(i));
-            count += at < 0 || isRevoked(at) ? 1 : 0;
+            int at = logged.findLast(revoked.block(i));
+            count += revoked.isLast(i) && (at < 0 || isRevoked(at)) ? 1 : 0;
         }
         return count;
     }
@@ -115,17 +115,22 @@ final class JournalLog {
     JournalEntries replayed() throws IOException {
         JournalEntries replayed = new JournalEntries();
         for (int i = 0; i < logged.count(); i++) {
-            if (!isRevoked(i)) {
+            if (logged.isLast(i) && !isRevoked(i)) {
                 replayed.add(logged.block(i), logged.value(i), logged.transaction(i));
             }
         }
-        replayed.keepLast();
+        replayed.sort();
         return replayed;
+    }
+
+    /** @return all that complete transactions logged, in the order of the blocks, every version of them and revoked or not */
+    JournalEntries logged() {
+        return logged;
     }
 
     /** A revoke hides what its own transaction and those before it logged, not what comes later. */
     private boolean isRevoked(int entry) {
-        int at = revoked.find(logged.block(entry));
+        int at = revoked.findLast(logged.block(entry));
         return at >= 0 && logged.transaction(entry) - revoked.transaction(at) <= 0;
     }
 

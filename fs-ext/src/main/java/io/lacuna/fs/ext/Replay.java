@@ -16,6 +16,7 @@ import java.io.IOException;
  * @param volume after the replay
  * @param superblock after the replay
  * @param freeBefore bytes that the bitmaps on the disk call free
+ * @param versions all that the journal logged
  * @param named bytes that the journal names: logged and revoked blocks, and what fast commits add
  * @param transactions complete ones
  * @param blocks that they change
@@ -23,8 +24,8 @@ import java.io.IOException;
  * @param fastCommits complete ones
  * @param fastCommitInodes inodes that these name
  */
-record Replay(BlockSource volume, Superblock superblock, ExtentSet freeBefore, ExtentSet named, int transactions, int blocks,
-        int revokedBlocks, int fastCommits, int fastCommitInodes) {
+record Replay(BlockSource volume, Superblock superblock, ExtentSet freeBefore, LoggedVersions versions, ExtentSet named,
+        int transactions, int blocks, int revokedBlocks, int fastCommits, int fastCommitInodes) {
 
     /** What must not differ, for then the disk before and the disk after are not the same blocks. */
     private static final int LAYOUT_INCOMPAT = (int) (Features.META_BG | Features.SIXTY_FOUR_BIT | Features.FLEX_BG
@@ -57,7 +58,8 @@ record Replay(BlockSource volume, Superblock superblock, ExtentSet freeBefore, E
         new NamedInodes(after, superblockAfter, log.named()).add(fastCommits);
 
         ExtentSet freeBefore = FreeSpaceReader.ofCrash(volume, superblock).freeUnchecked();
-        return new Replay(after, superblockAfter, freeBefore, OwnBlocks.clustersAround(superblock, log.named().build()),
+        LoggedVersions versions = new LoggedVersions(volume, journal.blocks(), superblock.blockSize(), log.logged());
+        return new Replay(after, superblockAfter, freeBefore, versions, OwnBlocks.clustersAround(superblock, log.named().build()),
                 log.transactions(), replayed.count(), log.revokedBlocks(), fastCommits.count(), fastCommits.inodes().size());
     }
 
