@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.FreeSpace;
+import io.lacuna.fixtures.CrashedGuest;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
@@ -75,7 +76,7 @@ class CrashTest {
 
     @Test
     void nothingInUseIsFreed() throws Exception {
-        CrashedVolume.requireCrashes();
+        CrashedGuest.requireCrashes();
         ExecutorService threads = Executors.newFixedThreadPool(2);
         List<String> failures = new ArrayList<>();
         try {
@@ -115,7 +116,7 @@ class CrashTest {
         Tools.shell("truncate -s $2 \"$1\"; mke2fs -q -F $3 \"$1\"", file, KINDS[kind][0], options);
         for (int round = 0; round < ROUNDS; round++) {
             String name = options + ", " + mountOptions + ", round " + round;
-            CrashedVolume.crash(file, mountOptions, random.nextInt(1 << 30), 10 + random.nextInt(150), round % 4 == 3 ? 1 : 2);
+            CrashedGuest.crash(file, mountOptions, random.nextInt(1 << 30), 10 + random.nextInt(150), round % 4 == 3 ? 1 : 2);
             CrashedVolume crashed = new CrashedVolume(Files.copy(file, folder.resolve("crash.img")));
             Path kp = Path.of("/tmp/jr/keep/k" + kind + ".r" + round);
             Files.copy(crashed.file(), kp);
@@ -134,7 +135,7 @@ class CrashTest {
     private void prove(CrashedVolume crashed, boolean zeros, boolean fastCommits, String name) throws IOException {
         FreeSpace space = crashed.freeSpace();
         count(space);
-        crashed.requireSameWithout(space.free(), zeros, name);
+        crashed.requireSameWithout(space.free(), zeros, !fastCommits, name);
         if (!fastCommits) {
             crashed.requireReplayedLikeE2fsck(name);
         }
