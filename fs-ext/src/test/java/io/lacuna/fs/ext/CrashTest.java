@@ -32,7 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 class CrashTest {
 
-    private static final int ROUNDS = Boolean.getBoolean("lacuna.long") ? 40 : 8;
+    private static final int ROUNDS = Boolean.getBoolean("lacuna.long") ? 35 : 7;
     /** Of so many images one is also looked at with its last commit block torn off. */
     private static final int TORN = 4;
 

@@ -25,7 +25,6 @@ final class JournalMaker {
     private final int checksums;
     private final boolean wide;
     private final int blockSize;
-    private final int journal;
     private final int first = 1;
     private final int end;
     private int position;
@@ -45,7 +44,7 @@ final class JournalMaker {
     int commitAt;
 
     /**
-     * @param image made by mke2fs with a journal in one piece; changed
+     * @param image made by mke2fs; changed
      * @param checksums 0 none, 1 COMPAT_CHECKSUM, 2 and 3 CSUM_V2 and CSUM_V3
      * @param incompat further features of the journal
      * @param start block of the journal that the log begins at
@@ -55,7 +54,6 @@ final class JournalMaker {
         this.checksums = checksums;
         this.wide = wide;
         blockSize = image.blockSize();
-        journal = image.journalSuperblock() / blockSize;
         position = start;
         transaction = sequence;
         image.superblock32(0x60, image.s32(1024 + 0x60) | 4);
@@ -217,7 +215,7 @@ final class JournalMaker {
     }
 
     private int write(byte[] content) {
-        int at = (journal + position) * blockSize;
+        int at = image.journalBlock(position);
         System.arraycopy(content, 0, image.bytes, at, blockSize);
         position++;
         if (position == end) {
@@ -228,7 +226,7 @@ final class JournalMaker {
 
     /** @return byte of the image with a block of the fast commits, counted from 0: the block behind the log stays empty */
     int fastCommitAt(int block) {
-        return (journal + end + 1 + block) * blockSize;
+        return image.journalBlock(end + 1 + block);
     }
 
     private static int crc32(int seed, byte[] bytes) {
