@@ -155,6 +155,6 @@ final class Commands {
     }
 
     static VolumeOptions volumeOptions(ParseResult result) {
-        return new VolumeOptions(false, result.hasMatchedOption("--cross-check"));
+        return new VolumeOptions(result.hasMatchedOption("--replay-journal"), result.hasMatchedOption("--cross-check"));
     }
 }

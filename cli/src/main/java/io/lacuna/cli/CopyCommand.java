@@ -64,7 +64,7 @@ final class CopyCommand {
                     result.matchedOptionValue("--allow-backing", List.of()),
                     Set.copyOf(result.matchedOptionValue("--include", List.of())), result.hasMatchedOption("--compress"),
                     result.hasMatchedOption("--keep-chain"), result.hasMatchedOption("--force"),
-                    result.hasMatchedOption("--cross-check"));
+                    Commands.volumeOptions(result));
         } catch (IllegalArgumentException e) {
             throw usage(result, e.getMessage());
         }

@@ -161,6 +161,9 @@ final class Syntax {
         spec.addOption(flag("Compare the bitmaps with every file of each volume first, and leave a volume alone if a block in use is "
                 + "marked free. Reads all inode tables or file records. (NTFS volumes without a journal are always compared.)",
                 "--cross-check"));
+        spec.addOption(flag("Your word that the guest will boot next, from this very disk, and not resume from saved memory, and that no "
+                + "snapshot or child stands on it: the pending journal of an ext3 or ext4 file system is replayed in memory, and what "
+                + "is free before and after counts as free. Without it such a volume is left alone.", "--replay-journal"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
         return spec;
     }

@@ -8,8 +8,8 @@ import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.UnsafeException;
-import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.diskimage.Writeback;
@@ -112,7 +112,7 @@ public final class Copier {
     private List<SurveyedVolume> survey() throws IOException {
         Survey.Result survey;
         try {
-            survey = Survey.of(image.guest(), options.includes(), new VolumeOptions(false, options.crossCheck()));
+            survey = Survey.of(image.guest(), options.includes(), options.volumeOptions());
         } catch (DiskFormatException e) {
             remarks.add("No free space is left out, for the partition table cannot be believed: " + e.reason() + ".");
             return List.of();

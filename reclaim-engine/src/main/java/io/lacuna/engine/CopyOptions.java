@@ -1,5 +1,6 @@
 package io.lacuna.engine;
 
+import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.diskimage.write.OutputFormat;
 import java.nio.file.Path;
 import java.util.List;
@@ -16,11 +17,11 @@ import java.util.Set;
  * @param keepChain whether the copy stands on the source's parent and holds only what the source itself does; only where
  *     {@link OutputFormat#canHaveParent()}. Else the copy holds the whole disk
  * @param force whether an existing file may be replaced
- * @param crossCheck whether the bitmaps are to be compared with all files before they are believed
+ * @param volumeOptions what the caller vouches for, and the proof he asks for
  */
 public record CopyOptions(OutputFormat to, String format, List<Path> allowedBackingDirectories,
         Set<ReclaimOptions.Include> includes, boolean compress, boolean keepChain, boolean force,
-        boolean crossCheck) {
+        VolumeOptions volumeOptions) {
 
     /** @throws IllegalArgumentException if the format cannot do what is asked, in a sentence for the user */
     public CopyOptions {
@@ -36,6 +37,6 @@ public record CopyOptions(OutputFormat to, String format, List<Path> allowedBack
 
     /** @return plain options: the whole disk, nothing compressed, nothing replaced */
     public static CopyOptions to(OutputFormat format) {
-        return new CopyOptions(format, null, List.of(), Set.of(), false, false, false, false);
+        return new CopyOptions(format, null, List.of(), Set.of(), false, false, false, VolumeOptions.NONE);
     }
 }

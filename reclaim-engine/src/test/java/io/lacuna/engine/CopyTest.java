@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.diskimage.write.OutputFormat;
 import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
@@ -47,7 +48,7 @@ class CopyTest {
     }
 
     private static CopyOptions options(OutputFormat to, boolean compress, boolean keepChain, boolean force) {
-        return new CopyOptions(to, null, List.of(), Set.of(), compress, keepChain, force, false);
+        return new CopyOptions(to, null, List.of(), Set.of(), compress, keepChain, force, VolumeOptions.NONE);
     }
 
     private static CopyReport copy(Path source, Path out, CopyOptions options) {
