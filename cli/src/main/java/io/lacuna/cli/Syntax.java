@@ -21,6 +21,7 @@ final class Syntax {
     static final String INSPECT = "inspect";
     static final String RECLAIM = "reclaim";
     static final String COPY = "copy";
+    static final String UNDO = "undo";
 
     private Syntax() {
     }
@@ -37,10 +38,12 @@ final class Syntax {
                         "  lacuna reclaim --dry-run vm.qcow2  what a run would do",
                         "  lacuna reclaim vm.qcow2            do it",
                         "  lacuna copy vm.qcow2 small.qcow2   a copy without free space; the image stays as it is",
+                        "  lacuna undo vm.undo                put back what a run with --undo vm.undo discarded",
                         "", "'lacuna COMMAND --help' tells more of a command.");
         spec.addSubcommand(INSPECT, inspect());
         spec.addSubcommand(RECLAIM, reclaim());
         spec.addSubcommand(COPY, copy());
+        spec.addSubcommand(UNDO, undo());
         return spec;
     }
 
@@ -66,6 +69,7 @@ final class Syntax {
                         "  lacuna reclaim --dry-run --json vm.qcow2    the numbers only, for a program",
                         "  lacuna reclaim --jobs 2 /var/lib/vms        every image in a directory",
                         "  lacuna reclaim --format raw /dev/vg/guest   a block device that is a guest's whole disk",
+                        "  lacuna reclaim --undo vm.undo vm.qcow2      with a way back: lacuna undo vm.undo",
                         "", "Exit status: 0 done (also when there is nothing to do), 1 an I/O or internal failure, 2 usage,",
                         "3 refused for safety with nothing changed. Of several images the worst counts: 1, then 3, then 0.");
         spec.addOption(flag("Plan only: the same checks and the same numbers, nothing is changed.", "-n", "--dry-run"));
@@ -79,6 +83,8 @@ final class Syntax {
                 .converters(Converter.size()).build());
         spec.addOption(include("release"));
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
+        spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can put it "
+                + "back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());
         return spec;
@@ -108,6 +114,25 @@ final class Syntax {
                 .description("Disk image or block device to copy.").build());
         spec.addPositional(PositionalParamSpec.builder().index("1").paramLabel("OUT").arity("1").required(true).type(Path.class)
                 .description("The new file.").build());
+        return spec;
+    }
+
+    private static CommandSpec undo() {
+        CommandSpec spec = CommandSpec.create().name(UNDO);
+        spec.addOption(help());
+        spec.usageMessage()
+                .description("Puts an image back to what it was before a run with --undo, byte for byte, free space included. The guest "
+                        + "must be shut down, and nothing may have written to the image since: otherwise this is refused.", "")
+                .footer("", "Examples:",
+                        "  lacuna reclaim --undo vm.undo vm.qcow2      keep what is discarded",
+                        "  lacuna undo vm.undo                         put it back",
+                        "", "An undo that was cut is finished by running it again. Exit status: 0 done, 1 an I/O or internal failure,",
+                        "2 usage, 3 refused for safety with nothing changed.");
+        spec.addOption(flag("Vouch that nothing but Lacuna has written to the image since a run or an undo that was cut. Needed only where "
+                + "that cannot be told from the image; what can be told is checked all the same.", "--unchanged"));
+        spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
+        spec.addPositional(PositionalParamSpec.builder().index("0").paramLabel("FILE").arity("1").required(true).type(Path.class)
+                .description("The undo file; it knows its image.").build());
         return spec;
     }
 

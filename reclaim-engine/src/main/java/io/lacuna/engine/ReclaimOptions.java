@@ -38,6 +38,7 @@ public final class ReclaimOptions {
     private final List<Path> allowedBackingDirectories;
     private final Set<Include> includes;
     private final VolumeOptions volumeOptions;
+    private final Path undo;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -48,6 +49,7 @@ public final class ReclaimOptions {
         allowedBackingDirectories = List.copyOf(builder.allowedBackingDirectories);
         includes = Set.copyOf(builder.includes);
         volumeOptions = builder.volumeOptions;
+        undo = builder.undo;
     }
 
     public static Builder builder() {
@@ -90,6 +92,11 @@ public final class ReclaimOptions {
         return volumeOptions;
     }
 
+    /** @return where to keep what a run discards: a new file, or a directory for such files; null for nowhere */
+    public Path undo() {
+        return undo;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -100,6 +107,7 @@ public final class ReclaimOptions {
         private List<Path> allowedBackingDirectories = List.of();
         private Set<Include> includes = Set.of();
         private VolumeOptions volumeOptions = VolumeOptions.NONE;
+        private Path undo;
 
         private Builder() {
         }
@@ -151,6 +159,12 @@ public final class ReclaimOptions {
 
         public Builder volumeOptions(VolumeOptions value) {
             volumeOptions = value;
+            return this;
+        }
+
+        /** @param place a new file, or a directory for such files; null to keep nothing */
+        public Builder undo(Path place) {
+            undo = place;
             return this;
         }
 

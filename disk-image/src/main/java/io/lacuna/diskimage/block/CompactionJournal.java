@@ -149,7 +149,7 @@ public final class CompactionJournal {
     }
 
     /** Takes the journal down; all changes are durable by now. */
-    void remove() throws IOException {
+    public void remove() throws IOException {
         release();
         if (Files.deleteIfExists(path)) {
             syncDirectory();
