@@ -22,7 +22,7 @@ final class PreImages {
 
     private final UndoWriter writer;
     private final byte[] bytes = new byte[UndoLayout.CHUNK];
-    private final byte[] packed = new byte[UndoLayout.CHUNK];
+    private final byte[] packed = new byte[(int) Zstd.compressBound(UndoLayout.CHUNK)];
     private Phase phase;
     private int file;
     private long zerosFrom;
@@ -87,9 +87,8 @@ final class PreImages {
         zeros(chunkOffset + from);
         flushZeros();
         int length = to - from;
-        long size = Zstd.compressByteArray(packed, 0, length, bytes, from, length, LEVEL);
-        // Also where the packed bytes would take more room than the plain ones, which counts as an error.
-        boolean packs = !Zstd.isError(size) && size < length;
+        long size = Zstd.compressByteArray(packed, 0, packed.length, bytes, from, length, LEVEL);
+        boolean packs = size < length;
         writer.append(packs ? Type.ZSTD : Type.STORED, file, phase, chunkOffset + from, length,
                 packs ? ByteBuffer.wrap(packed, 0, (int) size) : ByteBuffer.wrap(bytes, from, length));
         zerosFrom = chunkOffset + to;
