@@ -34,6 +34,7 @@ public final class Restorer {
     private final List<ExtentSet> stored = new ArrayList<>();
     private final boolean[] written;
     private final Progress progress;
+    private final UndoMedium.Opener opener;
     private final long total;
     private long done;
     private UndoWriter writer;
@@ -41,7 +42,12 @@ public final class Restorer {
 
     /** @param files the image's files in the order of {@link UndoFile#files()}, open for writing */
     public Restorer(UndoFile undo, List<HostFile> files, Progress progress) {
+        this(undo, files, progress, UndoMedium::file);
+    }
+
+    Restorer(UndoFile undo, List<HostFile> files, Progress progress, UndoMedium.Opener opener) {
         this.undo = undo;
+        this.opener = opener;
         this.files = List.copyOf(files);
         this.written = new boolean[files.size()];
         this.progress = progress;
@@ -67,8 +73,8 @@ public final class Restorer {
             if (Files.size(undo.path()) != undo.size()) {
                 throw new UnsafeException("the undo file was written to while it was read: find out by what, then try again");
             }
-            try (UndoWriter appender = UndoWriter.append(undo.path(), undo.run(), files.size(), undo.end())) {
-                writer = appender;
+            try (UndoMedium medium = opener.open(undo.path(), false)) {
+                writer = UndoWriter.append(medium, undo.run(), files.size(), undo.end());
                 begin();
                 putBack();
                 end();

@@ -29,11 +29,13 @@ public final class UndoRecorder implements Closeable {
     private static final long ALLOWANCE = 1 << 20;
 
     private final Path path;
+    private final UndoMedium.Opener opener;
     private final List<RecordingHostFile> files = new ArrayList<>();
     private final List<Checksums> evidence = new ArrayList<>();
     private final List<KeptRanges> kept = new ArrayList<>();
     private final List<ExtentSet.Builder> overwritten = new ArrayList<>();
     private final List<FileIdentity> before = new ArrayList<>();
+    private UndoMedium medium;
     private UndoWriter writer;
     private PreImages images;
     private boolean armed;
@@ -42,7 +44,12 @@ public final class UndoRecorder implements Closeable {
 
     /** Makes nothing yet. @param path of the undo file */
     public UndoRecorder(Path path) {
+        this(path, UndoMedium::file);
+    }
+
+    UndoRecorder(Path path, UndoMedium.Opener opener) {
         this.path = path;
+        this.opener = opener;
     }
 
     public Path path() {
@@ -107,7 +114,8 @@ public final class UndoRecorder implements Closeable {
         requireAbsent();
         requireRoom(ranges);
         try {
-            writer = UndoWriter.create(path, files.size());
+            medium = opener.open(path, true);
+            writer = UndoWriter.create(medium, files.size());
             images = new PreImages(writer);
             begin(facts);
             for (HostRanges range : ranges) {
@@ -259,9 +267,9 @@ public final class UndoRecorder implements Closeable {
     /** An undo file of a run that has changed nothing is of no use, and goes. */
     @Override
     public void close() throws IOException {
-        if (writer != null) {
-            writer.close();
-            writer = null;
+        if (medium != null) {
+            medium.close();
+            medium = null;
             if (!changed) {
                 Files.deleteIfExists(path);
             }

@@ -1,72 +1,49 @@
 package io.lacuna.diskimage.undo;
 
 import io.lacuna.blockio.FileIdentity;
-import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.file.LinkOption;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.security.SecureRandom;
 
 /** Appends to an undo file. Layout: {@link UndoLayout}. */
-final class UndoWriter implements Closeable {
+final class UndoWriter {
 
-    private final FileChannel channel;
+    private final UndoMedium medium;
     private final byte[] run;
     private final int files;
+    private final ByteBuffer record = ByteBuffer.allocate(UndoLayout.RECORD_HEADER + UndoLayout.MAX_PAYLOAD);
     private long end;
     private long durable;
 
-    private UndoWriter(FileChannel channel, byte[] run, int files, long end) {
-        this.channel = channel;
+    private UndoWriter(UndoMedium medium, byte[] run, int files, long end) {
+        this.medium = medium;
         this.run = run;
         this.files = files;
         this.end = end;
     }
 
-    /** Makes a new file; one that exists is never touched. */
-    static UndoWriter create(Path path, int files) throws IOException {
+    /** Starts a new file. */
+    static UndoWriter create(UndoMedium medium, int files) throws IOException {
         byte[] run = new byte[UndoLayout.RUN_ID_SIZE];
         new SecureRandom().nextBytes(run);
-        FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW);
-        UndoWriter writer = new UndoWriter(channel, run, files, UndoLayout.recordsAt(files));
-        boolean usable = false;
-        try {
-            ByteBuffer start = UndoLayout.buffer(UndoLayout.SECTOR);
-            start.put(UndoLayout.MAGIC).put(run).putInt(files);
-            UndoLayout.seal(run, start);
-            writer.put(0, start.clear());
-            writer.put(UndoLayout.SLOTS_AT, ByteBuffer.allocate((int) (writer.end - UndoLayout.SLOTS_AT)));
-            writer.writeState();
-            usable = true;
-            return writer;
-        } finally {
-            if (!usable) {
-                channel.close();
-            }
-        }
+        UndoWriter writer = new UndoWriter(medium, run, files, UndoLayout.recordsAt(files));
+        ByteBuffer start = UndoLayout.buffer(UndoLayout.SECTOR);
+        start.put(UndoLayout.MAGIC).put(run).putInt(files);
+        UndoLayout.seal(run, start);
+        medium.write(0, start.clear());
+        medium.write(UndoLayout.SLOTS_AT, ByteBuffer.allocate((int) (writer.end - UndoLayout.SLOTS_AT)));
+        writer.writeState();
+        return writer;
     }
 
     /**
-     * Opens a file to note how it is used.
+     * Goes on with a file, to note how it is used.
      *
      * @param end behind its last whole record; what follows was cut while it was written, and goes
      */
-    static UndoWriter append(Path path, byte[] run, int files, long end) throws IOException {
-        FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
-        boolean usable = false;
-        try {
-            channel.truncate(end);
-            UndoWriter writer = new UndoWriter(channel, run, files, end);
-            usable = true;
-            return writer;
-        } finally {
-            if (!usable) {
-                channel.close();
-            }
-        }
+    static UndoWriter append(UndoMedium medium, byte[] run, int files, long end) throws IOException {
+        medium.truncate(end);
+        return new UndoWriter(medium, run, files, end);
     }
 
     /** @return bytes written so far */
@@ -87,20 +64,20 @@ final class UndoWriter implements Closeable {
     void append(UndoRecord.Type type, int file, UndoRecord.Phase phase, long offset, long length, ByteBuffer payload)
             throws IOException {
         int size = payload.remaining();
-        ByteBuffer record = UndoLayout.buffer(UndoLayout.RECORD_HEADER);
-        record.putInt(UndoLayout.RECORD_MAGIC).putInt(type.number()).putInt(file).putInt(phase.ordinal());
-        record.putLong(offset).putLong(length).putInt(size);
-        record.putInt(UndoLayout.checksum(run, payload.array(), payload.arrayOffset() + payload.position(), size));
-        UndoLayout.seal(run, record);
-        put(end, record.clear());
-        put(end + UndoLayout.RECORD_HEADER, payload);
+        ByteBuffer header = UndoLayout.buffer(UndoLayout.RECORD_HEADER);
+        header.putInt(UndoLayout.RECORD_MAGIC).putInt(type.number()).putInt(file).putInt(phase.ordinal());
+        header.putLong(offset).putLong(length).putInt(size);
+        header.putInt(UndoLayout.checksum(run, payload.array(), payload.arrayOffset() + payload.position(), size));
+        UndoLayout.seal(run, header);
+        record.clear().put(header.clear()).put(payload).flip();
+        medium.write(end, record);
         end += UndoLayout.RECORD_HEADER + size;
     }
 
     /** Makes all records durable. That they are is noted, and becomes durable with the next records. */
     void sync() throws IOException {
         if (!isDurable()) {
-            channel.force(true);
+            medium.force();
             durable = end;
             writeState();
         }
@@ -109,14 +86,14 @@ final class UndoWriter implements Closeable {
     /** Makes all records durable, and the note of it, too. */
     void seal() throws IOException {
         sync();
-        channel.force(true);
+        medium.force();
     }
 
     private void writeState() throws IOException {
         ByteBuffer state = UndoLayout.buffer(UndoLayout.SECTOR);
         state.putLong(durable);
         UndoLayout.seal(run, state);
-        put(UndoLayout.STATE_AT, state.clear());
+        medium.write(UndoLayout.STATE_AT, state.clear());
     }
 
     /** Notes what identifies a file now that Lacuna has changed it. Survives a kill at once, a power cut after a sync. */
@@ -127,18 +104,6 @@ final class UndoWriter implements Closeable {
         if (file >= files) {
             throw new IllegalArgumentException("file " + file + " of " + files);
         }
-        put(UndoLayout.SLOTS_AT + (long) file * UndoLayout.SLOT_SIZE, slot.clear());
-    }
-
-    private void put(long position, ByteBuffer bytes) throws IOException {
-        long at = position;
-        while (bytes.hasRemaining()) {
-            at += channel.write(bytes, at);
-        }
-    }
-
-    @Override
-    public void close() throws IOException {
-        channel.close();
+        medium.write(UndoLayout.SLOTS_AT + (long) file * UndoLayout.SLOT_SIZE, slot.clear());
     }
 }
