@@ -86,10 +86,18 @@ public final class Undo {
     }
 
     /** The signs of a cut run beside the image are as they were before the run, too. */
-    private static void tidy(RunFacts facts, HostFile file) throws IOException {
+    private void tidy(RunFacts facts, HostFile file) {
         if (file.isBlockDevice()) {
             return;
         }
+        try {
+            restoreSigns(facts, file);
+        } catch (IOException e) {
+            remarks.add("The image is as it was, but the signs of a cut run beside it could not be put right: " + e.getMessage() + ".");
+        }
+    }
+
+    private static void restoreSigns(RunFacts facts, HostFile file) throws IOException {
         CompactionJournal journal = CompactionJournal.of(file, facts.format(), facts.virtualSize());
         if (journal.stands()) {
             journal.remove();
