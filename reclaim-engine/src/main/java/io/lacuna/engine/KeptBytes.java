@@ -55,7 +55,7 @@ final class KeptBytes implements Closeable {
             boolean journal = !opened.file().isBlockDevice()
                     && CompactionJournal.of(opened.file(), image.format(), image.virtualSize()).stands();
             recorder.arm(new RunFacts("lacuna " + Reclaimer.VERSION, image.format(), image.virtualSize(),
-                    System.currentTimeMillis(), marked || journal), plan.hostRanges());
+                    System.currentTimeMillis(), marked || journal), plan.changesTables(), plan.hostRanges());
         }
     }
 

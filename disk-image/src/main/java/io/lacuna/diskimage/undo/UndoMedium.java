@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.undo;
 
+import io.lacuna.diskimage.HostSpace;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -27,6 +28,10 @@ interface UndoMedium extends Closeable {
     /** Makes all that was written durable. */
     void force() throws IOException;
 
+    /** Has room for the file up to this length, if the file system can promise it. The file may be that long then. */
+    default void reserve(long length) throws IOException {
+    }
+
     /** A regular file. */
     static UndoMedium file(Path path, boolean create) throws IOException {
         // CREATE_NEW follows no links either.
@@ -49,6 +54,11 @@ interface UndoMedium extends Closeable {
             @Override
             public void force() throws IOException {
                 channel.force(true);
+            }
+
+            @Override
+            public void reserve(long length) throws IOException {
+                HostSpace.reserve(path, length);
             }
 
             @Override

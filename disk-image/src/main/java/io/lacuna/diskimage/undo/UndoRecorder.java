@@ -25,8 +25,13 @@ import java.util.List;
  */
 public final class UndoRecorder implements Closeable {
 
-    /** Bytes that an undo file may need beside the data: records, tables, checksums. Ours. */
+    /** Bytes that an undo file may need beside the data: records, checksums, small tables. Ours. */
     private static final long ALLOWANCE = 1 << 20;
+    /**
+     * Bytes of the disk for one of its image's tables, packed: these are kept only when they change, which must not be the time
+     * to find the disk full. QEMU's usual qcow2 spends a byte on 8 KiB, VMDK on 8 KiB in each of two copies; they pack well.
+     */
+    private static final int DISK_BYTES_PER_TABLE_BYTE = 8192;
 
     private final Path path;
     private final UndoMedium.Opener opener;
@@ -106,13 +111,15 @@ public final class UndoRecorder implements Closeable {
     /**
      * Makes the undo file and keeps all that the plan names, durably. Nothing of the image may have changed before.
      *
+     * @param tables whether the image's tables change
      * @param ranges what will be lost; the files as {@link #wrap} gave them
      * @throws UnsafeException if the file exists
      * @throws IOException if there is no room for it, or it cannot be written; it is gone again then
      */
-    public void arm(RunFacts facts, List<HostRanges> ranges) throws IOException {
+    public void arm(RunFacts facts, boolean tables, List<HostRanges> ranges) throws IOException {
         requireAbsent();
-        requireRoom(ranges);
+        long reserve = tables ? ALLOWANCE + facts.virtualSize() / DISK_BYTES_PER_TABLE_BYTE : ALLOWANCE;
+        requireRoom(ranges, reserve);
         try {
             medium = opener.open(path, true);
             writer = UndoWriter.create(medium, files.size());
@@ -125,6 +132,7 @@ public final class UndoRecorder implements Closeable {
                 keepAll(index, Phase.RELEASED, range.released(), stored);
             }
             writer.append(Type.ARMED);
+            writer.reserve(reserve);
             writer.seal();
             syncDirectory();
             armed = true;
@@ -154,16 +162,16 @@ public final class UndoRecorder implements Closeable {
         }
     }
 
-    private void requireRoom(List<HostRanges> ranges) throws IOException {
+    private void requireRoom(List<HostRanges> ranges, long reserve) throws IOException {
         Path directory = path.toAbsolutePath().getParent();
         if (directory == null || !Files.isDirectory(directory)) {
             throw new IOException("nothing was changed, for the undo file cannot be written: " + directory + " is no directory");
         }
         long room = Files.getFileStore(directory).getUsableSpace();
-        long atMost = atMost(ranges);
+        long atMost = reserve + atMost(ranges);
         if (room < atMost) {
             // The map counts zeros that are stored, too; these take no room here.
-            atMost = ALLOWANCE;
+            atMost = reserve + ALLOWANCE;
             for (HostRanges range : ranges) {
                 atMost += StoredData.count(files.get(indexOf(range)).file(), range.released().union(range.replaced()), room);
             }
@@ -255,6 +263,7 @@ public final class UndoRecorder implements Closeable {
             writer.note(i, file.identity());
         }
         writer.append(Type.DONE);
+        writer.trim();
         writer.seal();
     }
 

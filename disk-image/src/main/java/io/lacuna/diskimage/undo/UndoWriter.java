@@ -89,6 +89,16 @@ final class UndoWriter {
         medium.force();
     }
 
+    /** Makes sure that so many more bytes of records will find room, if that can be. */
+    void reserve(long bytes) throws IOException {
+        medium.reserve(Math.addExact(end, bytes));
+    }
+
+    /** Gives back what was reserved and not used. */
+    void trim() throws IOException {
+        medium.truncate(end);
+    }
+
     private void writeState() throws IOException {
         ByteBuffer state = UndoLayout.buffer(UndoLayout.SECTOR);
         state.putLong(durable);

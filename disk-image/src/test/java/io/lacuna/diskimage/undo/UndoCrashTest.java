@@ -76,7 +76,7 @@ class UndoCrashTest {
         try (UndoRecorder recorder = new UndoRecorder(undone, logging(log, true));
                 DiskImage disk = images.open(recorder.wrap(logged))) {
             var plan = disk.plan(images.request(mode));
-            recorder.arm(images.facts(disk), plan.hostRanges());
+            recorder.arm(images.facts(disk), plan.changesTables(), plan.hostRanges());
             disk.apply(plan, Progress.NONE);
             recorder.finish();
         }

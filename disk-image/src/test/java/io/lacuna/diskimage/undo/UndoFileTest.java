@@ -64,7 +64,7 @@ class UndoFileTest {
         try (UndoRecorder recorder = new UndoRecorder(undone, opener)) {
             HostFile wrapped = recorder.wrap(file);
             wrapped.read(0, ByteBuffer.allocate(8192));
-            recorder.arm(facts(), List.of(new HostRanges(wrapped, RELEASED, ExtentSet.EMPTY)));
+            recorder.arm(facts(), true, List.of(new HostRanges(wrapped, RELEASED, ExtentSet.EMPTY)));
             wrapped.write(9000, ByteBuffer.wrap("a new table".getBytes()));
             wrapped.sync();
             wrapped.write(9005, ByteBuffer.wrap("another one".getBytes()));
@@ -163,7 +163,7 @@ class UndoFileTest {
             try (UndoRecorder recorder = new UndoRecorder(undone, full(after))) {
                 HostFile wrapped = recorder.wrap(file);
                 try {
-                    recorder.arm(facts(), List.of(new HostRanges(wrapped, RELEASED, ExtentSet.EMPTY)));
+                    recorder.arm(facts(), true, List.of(new HostRanges(wrapped, RELEASED, ExtentSet.EMPTY)));
                 } catch (IOException e) {
                     stopped++;
                     assertTrue(e.getMessage().contains("nothing was changed") && e.getMessage().contains("No space left"), e.getMessage());
