@@ -31,7 +31,7 @@ public final class Undo {
      * Puts an image back to what it was before the run. Never throws for what is wrong with the image or the undo file.
      *
      * @param path of the undo file
-     * @param unchanged whether the caller vouches that nothing but Lacuna has written to the image since a run or an undo that was
+     * @param unchanged whether the caller vouches that nothing has written to the image since a run or an undo that was
      *     cut; of a run that came to its end the image itself must prove that
      */
     public static UndoReport run(Path path, boolean unchanged, Progress progress) {

@@ -57,7 +57,7 @@ public final class Restorer {
     /**
      * Puts the bytes back, durably, and notes that in the undo file.
      *
-     * @param word whether the caller vouches that nothing but Lacuna has written to the image since a run or undo that was cut
+     * @param word whether the caller vouches that nothing has written to the image since a run or an undo that was cut
      * @throws UnsafeException if the image is not as it was left, or that cannot be told; nothing was changed
      * @throws DiskFormatException if the undo file is damaged; nothing was changed
      * @throws IOException if a write failed; the next undo finishes the work

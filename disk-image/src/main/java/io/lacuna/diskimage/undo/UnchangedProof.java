@@ -27,7 +27,7 @@ final class UnchangedProof {
     private final PayloadReader payloads;
     private final boolean word;
 
-    /** @param word whether the caller vouches that nothing but Lacuna has written to the image since */
+    /** @param word whether the caller vouches that nothing has written to the image since */
     UnchangedProof(UndoFile undo, PayloadReader payloads, boolean word) {
         this.undo = undo;
         this.payloads = payloads;
