@@ -68,8 +68,8 @@ public final class Undo {
                 files.add(open(file, files.isEmpty()));
             }
             long before = hostBytes(files);
-            new Restorer(undo, files, progress).run(unchanged);
-            tidy(undo.facts(), files.get(0));
+            HostFile own = files.get(0);
+            new Restorer(undo, files, progress).run(unchanged, () -> tidy(undo.facts(), own));
             return report(UndoReport.Verdict.RESTORED, null, undo.dataBytes(), before, hostBytes(files));
         } finally {
             close(files);

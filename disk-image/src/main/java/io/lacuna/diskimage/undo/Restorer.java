@@ -63,6 +63,11 @@ public final class Restorer {
      * @throws IOException if a write failed; the next undo finishes the work
      */
     public void run(boolean word) throws IOException {
+        run(word, () -> { });
+    }
+
+    /** As {@link #run(boolean)}. @param last done when the image is as it was, before that is noted */
+    public void run(boolean word, Runnable last) throws IOException {
         if (undo.state() == UndoFile.State.UNCHANGED || undo.state() == UndoFile.State.UNDONE) {
             throw new IllegalStateException("nothing to put back: " + undo.state());
         }
@@ -77,7 +82,7 @@ public final class Restorer {
                 writer = UndoWriter.append(medium, undo.run(), files.size(), undo.end());
                 begin();
                 putBack();
-                end();
+                end(last);
             } catch (DiskFormatException e) {
                 throw new IOException("stopped in the middle: " + e.getMessage() + ". Run the undo again", e);
             }
@@ -206,7 +211,7 @@ public final class Restorer {
         }
     }
 
-    private void end() throws IOException {
+    private void end(Runnable last) throws IOException {
         for (int i = 0; i < files.size(); i++) {
             HostFile file = files.get(i);
             FileIdentity before = undo.files().get(i).before();
@@ -220,6 +225,7 @@ public final class Restorer {
             file.sync();
             writer.note(i, file.identity());
         }
+        last.run();
         writer.append(Type.UNDONE);
         writer.seal();
     }
