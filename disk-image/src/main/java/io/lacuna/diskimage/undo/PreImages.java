@@ -43,7 +43,7 @@ final class PreImages {
         phase = when;
         zerosFrom = range.offset();
         zerosTo = range.offset();
-        for (Extent part : stored.intersect(range)) {
+        for (Extent part : withoutShortHoles(stored.intersect(range))) {
             zeros(part.offset());
             source.prefetch(part.offset(), Math.min(part.length(), 4L * UndoLayout.CHUNK));
             for (long at = part.offset(); at < part.end();) {
@@ -56,6 +56,17 @@ final class PreImages {
         }
         zeros(range.end());
         flushZeros();
+    }
+
+    /** One packed record with a few zeros in it is smaller than two. */
+    private static ExtentSet withoutShortHoles(ExtentSet parts) {
+        ExtentSet.Builder merged = ExtentSet.builder();
+        for (int i = 0; i < parts.count(); i++) {
+            boolean near = i > 0 && parts.start(i) - parts.end(i - 1) < SHORT_GAP;
+            long from = near ? parts.end(i - 1) : parts.start(i);
+            merged.add(from, parts.end(i) - from);
+        }
+        return merged.build();
     }
 
     /** Splits what was read into data and zeros. */

@@ -46,11 +46,12 @@ public final class UndoFile {
 
     /**
      * @param slots one for each file; null where it is not whole
+     * @param durable how far it is known to be durable, and the slots with it
      * @param end behind the last whole record
      * @param size of the undo file
      */
-    UndoFile(Path path, byte[] run, RunFacts facts, List<FileFacts> files, List<Slot> slots, List<UndoRecord> records, long end,
-            long size) {
+    UndoFile(Path path, byte[] run, RunFacts facts, List<FileFacts> files, List<Slot> slots, List<UndoRecord> records, long durable,
+            long end, long size) {
         this.path = path;
         this.run = run;
         this.facts = facts;
@@ -59,7 +60,7 @@ public final class UndoFile {
         this.records = records;
         this.end = end;
         this.size = size;
-        this.complete = has(Type.DONE);
+        this.complete = records.stream().anyMatch(record -> record.type() == Type.DONE && record.payloadAt() <= durable);
         this.state = !has(Type.ARMED) ? State.UNCHANGED : has(Type.UNDONE) ? State.UNDONE : has(Type.UNDO_BEGUN) ? State.UNDOING
                 : complete ? State.DONE : State.CUT;
     }

@@ -54,7 +54,7 @@ final class UndoReader implements Closeable {
         if (at < durable) {
             throw new CorruptException("undo file's end", at, "records up to byte " + durable, "the end");
         }
-        UndoFile found = new UndoFile(path, run, facts, files, slots, records, Math.min(at, size), size);
+        UndoFile found = new UndoFile(path, run, facts, files, slots, records, durable, Math.min(at, size), size);
         if (found.state() != UndoFile.State.UNCHANGED && (facts == null || files.size() != count)) {
             throw new CorruptException("undo file", UndoLayout.recordsAt(count), "facts about " + count + " files",
                     "about " + files.size());

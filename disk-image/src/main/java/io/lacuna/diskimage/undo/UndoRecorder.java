@@ -260,6 +260,8 @@ public final class UndoRecorder implements Closeable {
                     writer.append(Type.LEFT, i, Phase.OVERWRITTEN, 0, 0, payload);
                 }
             }
+            // The note must not be of times that a power cut takes back.
+            file.sync();
             writer.note(i, file.identity());
         }
         writer.append(Type.DONE);

@@ -37,7 +37,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class UndoCrashTest {
 
     /** How many of all the cuts in the middle of a run are tried, about. */
-    private static final int CUTS = Integer.getInteger("lacuna.test.cuts", 30);
+    private static final int CUTS = Integer.getInteger("lacuna.test.cuts", 20);
 
     @TempDir(factory = MemoryTempDir.class)
     Path directory;
@@ -104,7 +104,7 @@ class UndoCrashTest {
         // Of a long run a choice of cuts, another one for each kind of image; always all of the first ones and the last.
         Random random = new Random(log.steps());
         for (int cut = 0; cut <= log.steps(); cut++) {
-            if (cut > 20 && cut < log.steps() - 10 && random.nextInt(log.steps()) > CUTS) {
+            if (cut > 12 && cut < log.steps() - 10 && random.nextInt(log.steps()) > CUTS) {
                 continue;
             }
             for (CrashFile.Loss loss : losses(cut)) {
