@@ -46,6 +46,12 @@ class KilledUndoTest {
         private static void tell() {
             System.out.write('p');
             System.out.flush();
+            try {
+                // So that it is still at work when it is killed.
+                Thread.sleep(2);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
         }
     }
 
@@ -65,9 +71,9 @@ class KilledUndoTest {
         for (int i = 0; i < KILLS; i++) {
             Tools.shell("cp --sparse=always \"$1\" \"$2\"", pristine, image);
             Files.deleteIfExists(undone);
-            runsCut += kill(random.nextInt(60), undone.toString(), image.toString()) ? 1 : 0;
+            runsCut += kill(random.nextInt(40), undone.toString(), image.toString()) ? 1 : 0;
             if (i % 2 == 0) {
-                undosCut += kill(random.nextInt(40), undone.toString()) ? 1 : 0;
+                undosCut += kill(random.nextInt(25), undone.toString()) ? 1 : 0;
             }
             UndoReport back = Undo.run(undone, false, Progress.NONE);
             if (back.verdict() == UndoReport.Verdict.REFUSED && back.reason().contains("--unchanged")) {
@@ -80,7 +86,7 @@ class KilledUndoTest {
             ImageReport next = ReclaimRun.run(image, ReclaimOptions.builder().build());
             assertNull(next.reason());
         }
-        System.out.println(runsCut + " runs and " + undosCut + " undos were killed, " + words + " of them between a step and its note");
+        System.out.println(runsCut + " runs and " + undosCut + " undos were killed; " + words + " needed a word");
         assertTrue(runsCut >= KILLS / 2 && undosCut >= 2, "too few were cut: the test proves little");
         assertTrue(words <= KILLS / 2);
     }

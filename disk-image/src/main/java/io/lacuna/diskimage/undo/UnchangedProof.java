@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -18,10 +19,14 @@ import java.util.List;
  *
  * <p>A file is proved by its inode, size, mtime and ctime. (Its device number is left out: it may be another one after a restart,
  * and times to the nanosecond are not met by chance.) Where these prove nothing - on a block device; after a cut, which may have
- * come between a change and the note of it - two things speak: what the plan was made from, the bitmaps above all, must read
- * as it did, and what the run left must be there. After a cut the caller's word is needed besides.
+ * come between a change and the note of it - what the plan was made from, the bitmaps above all, must read as it did. Then a
+ * device must still have what the run left there. After a cut run that changed no tables, what it was to release must be as it was or
+ * zeros; if it changed some, the caller's word is needed. A cut undo goes on: it is the way to a sound image.
  */
 final class UnchangedProof {
+
+    /** The least that a device writes or loses at a time. */
+    private static final int SECTOR = 512;
 
     private final UndoFile undo;
     private final PayloadReader payloads;
@@ -70,14 +75,29 @@ final class UnchangedProof {
             throw new UnsafeException("the image has changed since the run: " + differences(slot, now)
                     + "; what it held before can no longer be put back without mixing it with what was written since");
         }
+        if (cut) {
+            requireCut(index, file, differences(slot, now));
+            return;
+        }
         if (!word) {
-            throw new UnsafeException(cut ? "the " + (undo.state() == UndoFile.State.CUT ? "run" : "undo") + " was cut, and whether "
-                    + "anything else has written to the image since cannot be told (" + differences(slot, now) + "); if you know "
-                    + "that nothing has, say --unchanged"
-                    : "only the image's ctime differs from what the run left, which a new owner, name or mode explains; if you know "
-                    + "that nothing has written to the image since, say --unchanged");
+            throw new UnsafeException("only the image's ctime differs from what the run left, which a new owner, name or mode "
+                    + "explains; if you know that nothing has written to the image since, say --unchanged");
         }
         requireEvidence(index, file);
+    }
+
+    /** @param differences from what was noted last, in words */
+    private void requireCut(int index, HostFile file, String differences) throws IOException {
+        boolean tables = undo.records().stream().anyMatch(record -> record.isContent() && record.phase() != Phase.RELEASED);
+        boolean provable = !tables && file.punchSupport().zeroes();
+        if (undo.state() == UndoFile.State.CUT && !provable && !word) {
+            throw new UnsafeException("the run was cut, and whether anything else has written to the image since cannot be told ("
+                    + differences + "); if you know that nothing has, say --unchanged");
+        }
+        requireEvidence(index, file);
+        if (provable) {
+            requireOldOrZeros(index, file);
+        }
     }
 
     private static String differences(UndoFile.Slot slot, FileIdentity now) {
@@ -110,17 +130,15 @@ final class UnchangedProof {
             throw new UnsafeException("the device has " + file.size() + " bytes, and the image had " + size
                     + ": it is another device, or it was resized");
         }
-        if (undo.state() != UndoFile.State.DONE && !word) {
-            throw new UnsafeException("the run or an undo was cut, and on a block device nothing tells whether anything else has "
-                    + "written to it since; if you know that nothing has, say --unchanged");
+        if (undo.state() != UndoFile.State.DONE) {
+            requireCut(index, file, "a block device has no times that tell");
+            return;
         }
         requireEvidence(index, file);
-        if (undo.state() == UndoFile.State.DONE) {
-            ExtentSet.Builder left = ExtentSet.builder();
-            compare(index, file, Type.LEFT, ExtentSet.EMPTY, left);
-            if (file.punchSupport().zeroes()) {
-                requireZeros(file, ranges(index, Phase.RELEASED).minus(left.build()));
-            }
+        ExtentSet.Builder left = ExtentSet.builder();
+        compare(index, file, Type.LEFT, ExtentSet.EMPTY, left);
+        if (file.punchSupport().zeroes()) {
+            requireZeros(file, ranges(index, Phase.RELEASED).minus(left.build()));
         }
     }
 
@@ -177,6 +195,32 @@ final class UnchangedProof {
         }
     }
 
+    private void requireOldOrZeros(int index, HostFile file) throws IOException {
+        ExtentSet stored = file.map().allocated();
+        for (UndoRecord record : undo.records()) {
+            if (record.file() == index && record.type() == Type.ZERO) {
+                requireZeros(file, ExtentSet.ofRange(record.offset(), record.length()).intersect(stored));
+            } else if (record.file() == index && record.holdsData()) {
+                byte[] old = payloads.data(record).array();
+                StoredData.read(file, ExtentSet.ofRange(record.offset(), record.length()), (offset, bytes, length) -> {
+                    for (int at = 0; at < length;) {
+                        int end = (int) Math.min(length, at + SECTOR - (offset + at) % SECTOR);
+                        if (!Arrays.equals(bytes, at, end, old, at, end) && !StoredData.isZero(bytes, at, end)) {
+                            throw writtenTo(offset + at);
+                        }
+                        at = end;
+                    }
+                    return true;
+                });
+            }
+        }
+    }
+
+    private static UnsafeException writtenTo(long offset) {
+        return new UnsafeException("the image has changed since the run: something was written to the space that was given back, "
+                + "near byte " + offset + "; what was there before can no longer be put back");
+    }
+
     private static void requireZeros(HostFile file, ExtentSet ranges) throws IOException {
         long[] found = {-1};
         StoredData.read(file, ranges, (offset, bytes, length) -> {
@@ -184,8 +228,7 @@ final class UnchangedProof {
             return found[0] < 0;
         });
         if (found[0] >= 0) {
-            throw new UnsafeException("the image has changed since the run: something was written to the space that was given back, "
-                    + "near byte " + found[0] + "; what was there before can no longer be put back");
+            throw writtenTo(found[0]);
         }
     }
 }

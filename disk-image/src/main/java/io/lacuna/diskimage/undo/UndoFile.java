@@ -30,7 +30,6 @@ public final class UndoFile {
     private final List<FileFacts> files;
     private final List<Slot> slots;
     private final List<UndoRecord> records;
-    private final boolean complete;
     private final State state;
     private final long end;
     private final long size;
@@ -60,7 +59,7 @@ public final class UndoFile {
         this.records = records;
         this.end = end;
         this.size = size;
-        this.complete = records.stream().anyMatch(record -> record.type() == Type.DONE && record.payloadAt() <= durable);
+        boolean complete = records.stream().anyMatch(record -> record.type() == Type.DONE && record.payloadAt() <= durable);
         this.state = !has(Type.ARMED) ? State.UNCHANGED : has(Type.UNDONE) ? State.UNDONE : has(Type.UNDO_BEGUN) ? State.UNDOING
                 : complete ? State.DONE : State.CUT;
     }
@@ -95,11 +94,6 @@ public final class UndoFile {
 
     public State state() {
         return state;
-    }
-
-    /** @return whether the run that it is of came to its end */
-    public boolean isOfCompleteRun() {
-        return complete;
     }
 
     /** @return null if the run was cut before it said anything */
