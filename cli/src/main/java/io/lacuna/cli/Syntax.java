@@ -149,7 +149,7 @@ final class Syntax {
                         "  lacuna undo vm.undo                         put it back",
                         "", "An undo that was cut is finished by running it again. Exit status: 0 done, 1 an I/O or internal failure,",
                         "2 usage, 3 refused for safety with nothing changed.");
-        spec.addOption(flag("Vouch that nothing has written to the image since the run or the undo was cut. Needed only where "
+        spec.addOption(flag("Vouch that nothing has written to the image since the run was cut. Needed only where "
                 + "that cannot be told from the image; what can be told is checked all the same.", "--unchanged"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
         spec.addPositional(PositionalParamSpec.builder().index("0").paramLabel("FILE").arity("1").required(true).type(Path.class)

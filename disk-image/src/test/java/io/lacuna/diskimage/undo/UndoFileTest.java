@@ -247,12 +247,7 @@ class UndoFileTest {
     @Test
     void aCutRunNeedsAWordWhereItsLastStepWasNotNoted() throws IOException {
         MemoryHostFile file = run(UndoMedium::file);
-        byte[] bytes = Files.readAllBytes(undone);
-        // As if killed before the end: without the last record, and a state that does not tell of it.
-        byte[] cut = Arrays.copyOf(bytes, bytes.length - UndoLayout.RECORD_HEADER);
-        ByteBuffer state = UndoLayout.buffer(UndoLayout.SECTOR).putLong(cut.length);
-        UndoLayout.seal(Arrays.copyOfRange(bytes, 16, 32), state);
-        System.arraycopy(state.array(), 0, cut, UndoLayout.STATE_AT, UndoLayout.SECTOR);
+        byte[] cut = cut();
         byte[] unnoted = cut.clone();
         unnoted[UndoLayout.SLOTS_AT] ^= 1;
         Files.write(undone, unnoted);
@@ -276,5 +271,63 @@ class UndoFileTest {
         again.truncate(88 << 10);
         new Restorer(UndoFile.read(undone), List.of(again), Progress.NONE).run(false);
         assertArrayEquals(before, again.bytes());
+    }
+
+    /** The undo file as if the run had been killed before its end: without the last record, and a state that does not tell of it. */
+    private byte[] cut() throws IOException {
+        byte[] bytes = Files.readAllBytes(undone);
+        byte[] cut = Arrays.copyOf(bytes, bytes.length - UndoLayout.RECORD_HEADER);
+        ByteBuffer state = UndoLayout.buffer(UndoLayout.SECTOR).putLong(cut.length);
+        UndoLayout.seal(Arrays.copyOfRange(bytes, 16, 32), state);
+        System.arraycopy(state.array(), 0, cut, UndoLayout.STATE_AT, UndoLayout.SECTOR);
+        return cut;
+    }
+
+    @Test
+    void aCutRunThatChangedNoTablesIsProvedByItsBytes() throws IOException {
+        MemoryHostFile file = new MemoryHostFile(image, before.clone());
+        try (UndoRecorder recorder = new UndoRecorder(undone)) {
+            HostFile wrapped = recorder.wrap(file);
+            wrapped.read(0, ByteBuffer.allocate(8192));
+            recorder.arm(facts(), false, List.of(new HostRanges(wrapped, RELEASED, ExtentSet.EMPTY)));
+            wrapped.punch(16 << 10, 32 << 10);
+            recorder.finish();
+        }
+        byte[] cut = cut();
+        cut[UndoLayout.SLOTS_AT] ^= 1;
+        byte[] after = file.bytes().clone();
+        // The bitmaps; what was punched; what was to be; what was zeros.
+        for (int at : new int[] {100, 17 << 10, 60 << 10, 42 << 10}) {
+            Files.write(undone, cut);
+            MemoryHostFile changed = new MemoryHostFile(image, after.clone());
+            changed.bytes()[at] ^= 5;
+            UnsafeException refusal = assertThrows(UnsafeException.class,
+                    () -> new Restorer(UndoFile.read(undone), List.of(changed), Progress.NONE).run(true), "byte " + at);
+            assertTrue(refusal.getMessage().contains("has changed since"), refusal.getMessage());
+            assertEquals(0, changed.changes());
+        }
+        new Restorer(UndoFile.read(undone), List.of(file), Progress.NONE).run(false);
+        assertArrayEquals(before, file.bytes());
+    }
+
+    @Test
+    void aCutUndoGoesOnUnlessSomethingElseWrote() throws IOException {
+        MemoryHostFile file = run(UndoMedium::file);
+        byte[] after = file.bytes().clone();
+        IOException full = assertThrows(IOException.class, () -> new Restorer(UndoFile.read(undone), List.of(file), Progress.NONE,
+                full(UndoLayout.RECORD_HEADER + UndoLayout.SECTOR + 2 * UndoLayout.SLOT_SIZE)).run(false));
+        assertTrue(full.getMessage().contains("No space left"), full.getMessage());
+        assertEquals(State.UNDOING, UndoFile.read(undone).state());
+        byte[] undo = Files.readAllBytes(undone);
+        undo[UndoLayout.SLOTS_AT] ^= 1;
+        Files.write(undone, undo);
+        byte[] half = file.bytes().clone();
+        file.bytes()[100] ^= 1;
+        assertThrows(UnsafeException.class, () -> new Restorer(UndoFile.read(undone), List.of(file), Progress.NONE).run(true));
+        file.bytes()[100] ^= 1;
+        assertArrayEquals(half, file.bytes());
+        assertFalse(Arrays.equals(half, after));
+        new Restorer(UndoFile.read(undone), List.of(file), Progress.NONE).run(false);
+        assertArrayEquals(before, file.bytes());
     }
 }
