@@ -104,8 +104,8 @@ final class Syntax {
                 .converters(Converter.size()).build());
         spec.addOption(include("release"));
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
-        spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can put it "
-                + "back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());
+        spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can "
+                + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());
         return spec;

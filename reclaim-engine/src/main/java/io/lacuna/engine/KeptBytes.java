@@ -64,7 +64,8 @@ final class KeptBytes implements Closeable {
             try {
                 recorder.finish();
             } catch (IOException e) {
-                throw new IOException("the image is done, but the undo file " + path + " could not be completed: " + e.getMessage(), e);
+                throw new IOException("the image is done, but the undo file " + path + " could not be completed: "
+                        + e.getMessage(), e);
             }
         }
     }

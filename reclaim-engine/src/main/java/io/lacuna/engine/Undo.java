@@ -57,7 +57,8 @@ public final class Undo {
             case UNCHANGED -> {
                 return report(UndoReport.Verdict.NOTHING_TO_RESTORE, null, 0, -1, -1);
             }
-            case UNDONE -> throw new UnsafeException("this undo file was used already: the image was put back to what it was").in(path);
+            case UNDONE -> throw new UnsafeException("this undo file was used already: the image was put back to what it was")
+                    .in(path);
             case CUT -> remarks.add("The run was cut; what it had done until then is taken back.");
             case UNDOING -> remarks.add("An earlier undo was cut; this one finishes it.");
             case DONE -> { }
@@ -93,7 +94,8 @@ public final class Undo {
         try {
             restoreSigns(facts, file);
         } catch (IOException e) {
-            remarks.add("The image is as it was, but the signs of a cut run beside it could not be put right: " + e.getMessage() + ".");
+            remarks.add("The image is as it was, but the signs of a cut run beside it could not be put right: " + e.getMessage()
+                    + ".");
         }
     }
 

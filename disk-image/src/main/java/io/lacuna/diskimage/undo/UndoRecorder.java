@@ -12,6 +12,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -24,14 +25,6 @@ import java.util.List;
  * {@link #arm} before the first change, {@link #finish} behind the last, {@link #close}.
  */
 public final class UndoRecorder implements Closeable {
-
-    /** Bytes that an undo file may need beside the data: records, checksums, small tables. Ours. */
-    private static final long ALLOWANCE = 1 << 20;
-    /**
-     * Bytes of the disk for one of its image's tables, packed: these are kept only when they change, which must not be the time
-     * to find the disk full. QEMU's usual qcow2 spends a byte on 8 KiB, VMDK on 8 KiB in each of two copies; they pack well.
-     */
-    private static final int DISK_BYTES_PER_TABLE_BYTE = 8192;
 
     private final Path path;
     private final UndoMedium.Opener opener;
@@ -100,12 +93,7 @@ public final class UndoRecorder implements Closeable {
 
     /** @return bytes that the undo file takes at most, as the host's map of the files tells it */
     public static long atMost(List<HostRanges> ranges) throws IOException {
-        long bytes = ALLOWANCE;
-        for (HostRanges range : ranges) {
-            ExtentSet lost = range.released().union(range.replaced());
-            bytes += range.file().map().allocated().intersect(lost).totalBytes();
-        }
-        return bytes;
+        return UndoRoom.atMost(ranges);
     }
 
     /**
@@ -118,8 +106,8 @@ public final class UndoRecorder implements Closeable {
      */
     public void arm(RunFacts facts, boolean tables, List<HostRanges> ranges) throws IOException {
         requireAbsent();
-        long reserve = tables ? ALLOWANCE + facts.virtualSize() / DISK_BYTES_PER_TABLE_BYTE : ALLOWANCE;
-        requireRoom(ranges, reserve);
+        long reserve = UndoRoom.reserve(facts, tables);
+        UndoRoom.require(path, ranges, reserve);
         try {
             medium = opener.open(path, true);
             writer = UndoWriter.create(medium, files.size());
@@ -136,7 +124,7 @@ public final class UndoRecorder implements Closeable {
             writer.seal();
             syncDirectory();
             armed = true;
-        } catch (java.nio.file.FileAlreadyExistsException e) {
+        } catch (FileAlreadyExistsException e) {
             throw taken();
         } catch (IOException e) {
             throw new IOException("nothing was changed, for the undo file " + path + " cannot be written: " + e.getMessage(), e);
@@ -159,27 +147,6 @@ public final class UndoRecorder implements Closeable {
                 writer.append(Type.EVIDENCE, i, Phase.RELEASED, 0, 0, payload);
             }
             evidence.set(i, null);
-        }
-    }
-
-    private void requireRoom(List<HostRanges> ranges, long reserve) throws IOException {
-        Path directory = path.toAbsolutePath().getParent();
-        if (directory == null || !Files.isDirectory(directory)) {
-            throw new IOException("nothing was changed, for the undo file cannot be written: " + directory + " is no directory");
-        }
-        long room = Files.getFileStore(directory).getUsableSpace();
-        long atMost = reserve + atMost(ranges);
-        if (room < atMost) {
-            // The map counts zeros that are stored, too; these take no room here.
-            atMost = reserve + ALLOWANCE;
-            for (HostRanges range : ranges) {
-                atMost += StoredData.count(files.get(indexOf(range)).file(), range.released().union(range.replaced()), room);
-            }
-        }
-        if (room < atMost) {
-            throw new IOException("nothing was changed, for there is not enough room for the undo file: it may take " + atMost
-                    + " bytes or more, and " + directory + " has " + room + " left; free some space there, or name a place on another "
-                    + "file system");
         }
     }
 
