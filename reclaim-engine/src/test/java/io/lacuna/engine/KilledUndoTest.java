@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Runs with an undo file, and undos, that are killed at random moments. */
 class KilledUndoTest {
 
-    private static final int KILLS = 16;
+    private static final int KILLS = 10;
     private static final long MIB = 1 << 20;
 
     @TempDir
