@@ -30,6 +30,26 @@ public interface Deallocation {
     List<String> remarks();
 
     /**
+     * Names ahead what will be lost, for whoever wants to keep a copy of it: a hint, with which he reads it in one go. Tables are
+     * left out, and so may be anything else that changes.
+     *
+     * @return at most one entry a file
+     */
+    default List<HostRanges> hostRanges() {
+        return List.of();
+    }
+
+    /**
+     * What will be lost of one file.
+     *
+     * @param file the one that the image was given
+     * @param released bytes of it that will be punched or cut off
+     * @param replaced bytes of it that blocks from elsewhere will be moved to; may overlap the others
+     */
+    record HostRanges(HostFile file, ExtentSet released, ExtentSet replaced) {
+    }
+
+    /**
      * Free bytes that stay.
      *
      * @param why a short phrase: "smaller than a host block", "shared with snapshot 'a'", …

@@ -82,6 +82,9 @@ final class Commands {
         if (command.equals(Syntax.COPY)) {
             return new CopyCommand(out, terminal).run(result);
         }
+        if (command.equals(Syntax.UNDO)) {
+            return new UndoCommand(out, terminal).run(result);
+        }
         boolean inspect = command.equals(Syntax.INSPECT);
         ReclaimOptions options = inspect ? inspectOptions(result) : reclaimOptions(result);
         List<Path> named = result.matchedPositionalValue(0, List.of());
@@ -91,6 +94,7 @@ final class Commands {
             if (images.isEmpty()) {
                 err.println("lacuna: no disk image in " + Text.printable(named.toString()));
             }
+            UndoCommand.requireOneFileAnImage(options.undo(), named, images, result);
             Path report = result.matchedOptionValue("--report", (Path) null);
             reportFile = report == null ? null : ReportFile.prepare(report);
             boolean json = result.hasMatchedOption("--json");
@@ -151,6 +155,7 @@ final class Commands {
                 .volumeOptions(volumeOptions(result))
                 .includes(Set.copyOf(result.matchedOptionValue("--include", List.of())))
                 .zeroes(result.hasMatchedOption("--zeroes"))
+                .undo(result.matchedOptionValue("--undo", (Path) null))
                 .build();
     }
 

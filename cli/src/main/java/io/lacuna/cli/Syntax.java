@@ -21,7 +21,8 @@ final class Syntax {
     static final String INSPECT = "inspect";
     static final String RECLAIM = "reclaim";
     static final String COPY = "copy";
-    private static final List<String> COMMANDS = List.of(INSPECT, RECLAIM, COPY);
+    static final String UNDO = "undo";
+    private static final List<String> COMMANDS = List.of(INSPECT, RECLAIM, COPY, UNDO);
 
     private Syntax() {
     }
@@ -38,6 +39,7 @@ final class Syntax {
                         "  lacuna reclaim --dry-run vm.qcow2  what a run would do",
                         "  lacuna reclaim vm.qcow2            do it",
                         "  lacuna copy vm.qcow2 small.qcow2   a copy without free space; the image stays as it is",
+                        "  lacuna undo vm.undo                put back what a run with --undo vm.undo discarded",
                         "", "'lacuna COMMAND --help' tells more of a command.");
         for (String name : COMMANDS) {
             spec.addSubcommand(name, subcommand(name));
@@ -61,6 +63,7 @@ final class Syntax {
             case INSPECT -> inspect();
             case RECLAIM -> reclaim();
             case COPY -> copy();
+            case UNDO -> undo();
             default -> throw new IllegalArgumentException(name);
         };
     }
@@ -87,6 +90,7 @@ final class Syntax {
                         "  lacuna reclaim --dry-run --json vm.qcow2    the numbers only, for a program",
                         "  lacuna reclaim --jobs 2 /var/lib/vms        every image in a directory",
                         "  lacuna reclaim --format raw /dev/vg/guest   a block device that is a guest's whole disk",
+                        "  lacuna reclaim --undo vm.undo vm.qcow2      with a way back: lacuna undo vm.undo",
                         "", "Exit status: 0 done (also when there is nothing to do), 1 an I/O or internal failure, 2 usage,",
                         "3 refused for safety with nothing changed. Of several images the worst counts: 1, then 3, then 0.");
         spec.addOption(flag("Plan only: the same checks and the same numbers, nothing is changed.", "-n", "--dry-run"));
@@ -102,6 +106,8 @@ final class Syntax {
         spec.addOption(flag("Also release blocks that hold nothing but zeros, in use or not, also in volumes that are skipped: they "
                 + "read the same afterwards. Reads all that the image stores.", "--zeroes"));
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
+        spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can "
+                + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());
         return spec;
@@ -131,6 +137,25 @@ final class Syntax {
                 .description("Disk image or block device to copy.").build());
         spec.addPositional(PositionalParamSpec.builder().index("1").paramLabel("OUT").arity("1").required(true).type(Path.class)
                 .description("The new file.").build());
+        return spec;
+    }
+
+    private static CommandSpec undo() {
+        CommandSpec spec = CommandSpec.create().name(UNDO);
+        spec.addOption(help());
+        spec.usageMessage()
+                .description("Puts an image back to what it was before a run with --undo, byte for byte, free space included. The guest "
+                        + "must be shut down, and nothing may have written to the image since: otherwise this is refused.", "")
+                .footer("", "Examples:",
+                        "  lacuna reclaim --undo vm.undo vm.qcow2      keep what is discarded",
+                        "  lacuna undo vm.undo                         put it back",
+                        "", "An undo that was cut is finished by running it again. Exit status: 0 done, 1 an I/O or internal failure,",
+                        "2 usage, 3 refused for safety with nothing changed.");
+        spec.addOption(flag("Vouch that nothing has written to the image since the run was cut. Needed only where "
+                + "that cannot be told from the image; what can be told is checked all the same.", "--unchanged"));
+        spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
+        spec.addPositional(PositionalParamSpec.builder().index("0").paramLabel("FILE").arity("1").required(true).type(Path.class)
+                .description("The undo file; it knows its image.").build());
         return spec;
     }
 

@@ -8,6 +8,7 @@ import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.block.CompactionJournal;
 import io.lacuna.diskimage.raw.RawFormat;
+import io.lacuna.diskimage.undo.UndoRecorder;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -81,26 +82,35 @@ public final class DiskImages {
      * @throws IOException if it cannot be opened or read
      */
     public static OpenedImage open(Path path, Options options) throws IOException {
+        return open(path, options, null);
+    }
+
+    /**
+     * As {@link #open(Path, Options)}, with a recorder between the image and its files that may be written.
+     *
+     * @param undo keeps what is overwritten or released; null for none
+     */
+    public static OpenedImage open(Path path, Options options, UndoRecorder undo) throws IOException {
         if (options.format() != null && !formatNames().contains(options.format())) {
             throw new IllegalArgumentException("no format is called '" + options.format() + "'; there are " + formatNames());
         }
         try {
-            return openChecked(path, options);
+            return openChecked(path, options, undo);
         } catch (DiskFormatException e) {
             throw e.in(path);
         }
     }
 
-    private static OpenedImage openChecked(Path path, Options options) throws IOException {
+    private static OpenedImage openChecked(Path path, Options options, UndoRecorder undo) throws IOException {
         NativeFile file = NativeFile.open(path, options.access().purpose());
         boolean opened = false;
         try {
             List<String> remarks = HostGuard.ofImage(file, options.access());
             FileIdentity identity = file.identity();
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
-            LinkedFiles links = LinkedFiles.of(file, options);
+            LinkedFiles links = LinkedFiles.of(file, options, undo);
             String savedMemory = options.access() == Access.COPY ? HostGuard.savedMemory(file, remarks) : null;
-            DiskImage image = format.open(file, links);
+            DiskImage image = format.open(undo == null ? file : undo.wrap(file), links);
             opened = true;
             return opened(image, file, identity, options, remarks, savedMemory, links);
         } finally {
@@ -123,6 +133,29 @@ public final class DiskImages {
         } catch (IOException | RuntimeException e) {
             image.close();
             throw e;
+        }
+    }
+
+    /**
+     * Opens a file of an image for writing, alone, with the locks and checks of a run, but without a look at what is in it.
+     *
+     * @param own whether it is the file that the image is opened by; false for one that holds a part of its data
+     * @param remarks receives what a reader of the report should know, each a sentence
+     * @throws DiskFormatException if it must be refused because it is in use
+     */
+    public static HostFile openFile(Path path, boolean own, List<String> remarks) throws IOException {
+        NativeFile file = NativeFile.open(path, Access.WRITE.purpose());
+        boolean usable = false;
+        try {
+            remarks.addAll(own ? HostGuard.ofImage(file, Access.WRITE) : HostGuard.ofDataFile(file, Access.WRITE));
+            usable = true;
+            return file;
+        } catch (DiskFormatException e) {
+            throw e.in(path);
+        } finally {
+            if (!usable) {
+                file.close();
+            }
         }
     }
 

@@ -8,6 +8,7 @@ import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages.Access;
 import io.lacuna.diskimage.DiskImages.Options;
+import io.lacuna.diskimage.undo.UndoRecorder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -37,23 +38,31 @@ final class LinkedFiles implements ImageLinks {
     private final Said said;
     /** Images from the caller's to this one. */
     private final int depth;
+    /** Comes between the image and a file that may be written; null if nothing does. */
+    private final UndoRecorder undo;
 
     /** What is to be said of the files that were opened, all along the chain. */
     private record Said(List<String> remarks, List<NativeFile> files) {
     }
 
     private LinkedFiles(NativeFile file, Options options, List<Path> trees, List<FileStatus> chain, Said said,
-            int depth) {
+            int depth, UndoRecorder undo) {
         this.file = file;
         this.options = options;
         this.trees = trees;
         this.chain = chain;
         this.said = said;
         this.depth = depth;
+        this.undo = undo;
     }
 
     /** @param file the image that the caller named */
     static LinkedFiles of(NativeFile file, Options options) throws IOException {
+        return of(file, options, null);
+    }
+
+    /** @param undo comes between the image and each data file; null if nothing does */
+    static LinkedFiles of(NativeFile file, Options options, UndoRecorder undo) throws IOException {
         List<Path> trees = new ArrayList<>();
         trees.add(file.realPath().getParent());
         trees.add(givenDirectory(file).toRealPath());
@@ -61,7 +70,7 @@ final class LinkedFiles implements ImageLinks {
             trees.add(allowed.toRealPath());
         }
         return new LinkedFiles(file, options, trees, new ArrayList<>(List.of(file.status())),
-                new Said(new ArrayList<>(), new ArrayList<>()), 1);
+                new Said(new ArrayList<>(), new ArrayList<>()), 1, undo);
     }
 
     /** @return what a reader of the report should know about the files that were opened, each a sentence */
@@ -101,7 +110,7 @@ final class LinkedFiles implements ImageLinks {
         }
         Options readOnly = new Options(access, format, options.allowedBackingDirectories());
         return DiskImages.openAs(format, backing,
-                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said, depth + 1));
+                new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said, depth + 1, null));
     }
 
     @Override
@@ -123,7 +132,7 @@ final class LinkedFiles implements ImageLinks {
             said.remarks().addAll(HostGuard.ofDataFile(data, options.access()));
             said.files().add(data);
             usable = true;
-            return data;
+            return undo == null ? data : undo.wrap(data);
         } finally {
             if (!usable) {
                 data.close();

@@ -39,6 +39,7 @@ public final class ReclaimOptions {
     private final Set<Include> includes;
     private final VolumeOptions volumeOptions;
     private final boolean zeroes;
+    private final Path undo;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -50,6 +51,7 @@ public final class ReclaimOptions {
         includes = Set.copyOf(builder.includes);
         volumeOptions = builder.volumeOptions;
         zeroes = builder.zeroes;
+        undo = builder.undo;
     }
 
     public static Builder builder() {
@@ -100,6 +102,11 @@ public final class ReclaimOptions {
         return zeroes;
     }
 
+    /** @return where to keep what a run discards: a new file, or a directory for such files; null for nowhere */
+    public Path undo() {
+        return undo;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -111,6 +118,7 @@ public final class ReclaimOptions {
         private Set<Include> includes = Set.of();
         private VolumeOptions volumeOptions = VolumeOptions.NONE;
         private boolean zeroes;
+        private Path undo;
 
         private Builder() {
         }
@@ -168,6 +176,12 @@ public final class ReclaimOptions {
         /** @param value whether blocks of zeros go, too; what the image stores is read for it */
         public Builder zeroes(boolean value) {
             zeroes = value;
+            return this;
+        }
+
+        /** @param place a new file, or a directory for such files; null to keep nothing */
+        public Builder undo(Path place) {
+            undo = place;
             return this;
         }
 

@@ -27,17 +27,20 @@ public final class ReclaimSession implements Closeable {
     private final OpenedImage opened;
     private final DiskImage image;
     private final RunMarker marker;
+    private final KeptBytes kept;
     private final long startNanos;
     private final long hostBytesBefore;
     private final List<String> remarks = new ArrayList<>();
     /** The image's files as they were before anything of them was read, or as the last apply left them; its own first. */
     private List<FileIdentity> known;
 
-    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
+    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, KeptBytes kept, long startNanos)
+            throws IOException {
         this.startNanos = startNanos;
         this.path = path;
         this.options = options;
         this.opened = opened;
+        this.kept = kept;
         this.image = opened.image();
         this.hostBytesBefore = image.hostBytes();
         this.known = opened.identitiesWhenOpened();
@@ -48,9 +51,10 @@ public final class ReclaimSession implements Closeable {
 
     static ReclaimSession open(Path path, ReclaimOptions options) throws IOException {
         long startNanos = System.nanoTime();
-        OpenedImage opened = DiskImages.open(path, openOptions(options));
+        KeptBytes kept = KeptBytes.of(path, options);
+        OpenedImage opened = DiskImages.open(path, openOptions(options), kept.recorder());
         try {
-            return new ReclaimSession(path, options, opened, startNanos);
+            return new ReclaimSession(path, options, opened, kept, startNanos);
         } catch (IOException | RuntimeException e) {
             opened.close();
             throw e;
@@ -160,12 +164,14 @@ public final class ReclaimSession implements Closeable {
             return report(current, hostBytesBefore);
         }
         if (!current.isEmpty()) {
+            kept.keep(opened, current.deallocation(), marker != null && marker.stands());
             requireUnchanged(current);
             boolean marked = marker != null && current.deallocation().changesTables();
             if (marked) {
                 marker.raise();
             }
             carryOut(image, current.deallocation(), progress);
+            kept.finish();
             known = opened.identities();
         }
         if (marker != null && mayRepair()) {
@@ -226,6 +232,7 @@ public final class ReclaimSession implements Closeable {
                 : plan.isEmpty() ? ImageReport.Verdict.NOTHING_TO_RECLAIM : ImageReport.Verdict.RECLAIMED;
         List<String> all = new ArrayList<>(remarks);
         all.addAll(deallocation.remarks());
+        all.addAll(kept.remarks(deallocation));
         return new ImageReport(path, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
                 verdict, verdict == ImageReport.Verdict.REFUSED ? plan.refusal() : null, hostBytesBefore, hostBytesAfter,
                 deallocation.plannedBytes(), deallocation.unreferencedBytes(), plan.zeroBytes(), Reclaimer.millisSince(startNanos),
@@ -234,6 +241,8 @@ public final class ReclaimSession implements Closeable {
 
     @Override
     public void close() throws IOException {
-        opened.close();
+        try (kept) {
+            opened.close();
+        }
     }
 }

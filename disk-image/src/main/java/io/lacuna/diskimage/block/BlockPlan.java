@@ -144,4 +144,9 @@ public final class BlockPlan implements Deallocation {
     public List<String> remarks() {
         return remarks;
     }
+
+    @Override
+    public List<HostRanges> hostRanges() {
+        return files.stream().map(FilePlan::hostRanges).toList();
+    }
 }

@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.block;
 
+import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 
@@ -21,5 +22,13 @@ record FilePlan(HostSide side, ExtentSet punches, long plannedBytes, Packing pac
 
     HostFile file() {
         return side.file();
+    }
+
+    Deallocation.HostRanges hostRanges() {
+        if (!isPacked) {
+            return new Deallocation.HostRanges(file(), punches, ExtentSet.EMPTY);
+        }
+        long end = Math.min(file().size(), packing.end());
+        return new Deallocation.HostRanges(file(), punches.union(ExtentSet.ofRange(end, file().size() - end)), packing.targets());
     }
 }

@@ -185,6 +185,14 @@ final class Qcow2Image implements DiskImage {
         }
     }
 
+    List<Deallocation.HostRanges> hostRanges(ExtentSet imagePunches, ExtentSet dataPunches, long newSize) {
+        long end = newSize < 0 ? file.size() : Math.min(newSize, file.size());
+        var image = new Deallocation.HostRanges(file, imagePunches.union(ExtentSet.ofRange(end, file.size() - end)),
+                ExtentSet.EMPTY);
+        return dataFile == null ? List.of(image)
+                : List.of(image, new Deallocation.HostRanges(dataFile, dataPunches, ExtentSet.EMPTY));
+    }
+
     @Override
     public void apply(Deallocation plan, Progress progress) throws IOException {
         if (!(plan instanceof Qcow2Plan mine) || mine.image() != this) {

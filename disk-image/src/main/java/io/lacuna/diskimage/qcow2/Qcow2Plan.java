@@ -36,4 +36,9 @@ record Qcow2Plan(Qcow2Image image, ExtentSet reclaimable, List<Retained> retaine
     public boolean changesTables() {
         return tables != null || compaction != null;
     }
+
+    @Override
+    public List<HostRanges> hostRanges() {
+        return image.hostRanges(imagePunches, dataPunches, newSize);
+    }
 }

@@ -18,6 +18,7 @@ import java.util.List;
  * already, not a whole block of the host, shared with another file; the rest is reclaimable.
  *
  * @param image whose plan it is
+ * @param file its file
  * @param reclaimable bytes of the disk
  * @param retained bytes of the disk that stay, by reason
  * @param holes ranges to punch: the reclaimable bytes, and the free holes between them, so that the calls are few
@@ -25,7 +26,7 @@ import java.util.List;
  * @param granularity bytes; every hole is a whole number of these, but at the end of a file
  * @param remarks sentences for the report
  */
-record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, ExtentSet holes, ExtentSet stored,
+record RawPlan(RawImage image, HostFile file, ExtentSet reclaimable, List<Retained> retained, ExtentSet holes, ExtentSet stored,
         long granularity, List<String> remarks) implements Deallocation {
 
     static RawPlan of(RawImage image, HostFile file, DeallocationRequest asked) throws IOException {
@@ -66,7 +67,7 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
         ExtentSet reclaimable = parts.keep(FreeParts.PARTIAL, unshared.intersect(holes));
 
         ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment());
-        return new RawPlan(image, reclaimable, parts.retained(), punched,
+        return new RawPlan(image, file, reclaimable, parts.retained(), punched,
                 file.isBlockDevice() ? reclaimable : storedIn(punched, map, granularity, size), granularity,
                 List.copyOf(remarks));
     }
@@ -143,5 +144,10 @@ record RawPlan(RawImage image, ExtentSet reclaimable, List<Retained> retained, E
     @Override
     public boolean changesTables() {
         return false;
+    }
+
+    @Override
+    public List<HostRanges> hostRanges() {
+        return List.of(new HostRanges(file, holes, ExtentSet.EMPTY));
     }
 }

@@ -1,0 +1,70 @@
+package io.lacuna.cli;
+
+import io.lacuna.engine.Undo;
+import io.lacuna.engine.UndoReport;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+
+/** The command that puts an image back. */
+final class UndoCommand {
+
+    private final PrintStream out;
+    private final Terminal terminal;
+
+    UndoCommand(PrintStream out, Terminal terminal) {
+        this.out = out;
+        this.terminal = terminal;
+    }
+
+    /**
+     * An undo file is of one image.
+     *
+     * @param undo what {@code --undo} says; null without it
+     * @param named images and directories as the user named them
+     */
+    static void requireOneFileAnImage(Path undo, List<Path> named, List<Path> images, ParseResult result) {
+        boolean several = images.size() > 1 || named.stream().anyMatch(Files::isDirectory);
+        if (undo != null && several && !Files.isDirectory(undo)) {
+            throw new ParameterException(result.commandSpec().commandLine(), "an undo file is of one image; for several, --undo names "
+                    + "a directory that exists, in which each image gets its own: " + undo + " is none");
+        }
+    }
+
+    /** @return the exit status */
+    int run(ParseResult result) {
+        Path file = result.matchedPositionalValue(0, (Path) null);
+        UndoReport report = Undo.run(file, result.hasMatchedOption("--unchanged"), terminal.progress(file));
+        terminal.clear();
+        out.print(lines(report));
+        out.flush();
+        return report.exitStatus();
+    }
+
+    private static String lines(UndoReport report) {
+        String prefix = Text.printable(report.undoFile().toString()) + ": ";
+        StringBuilder text = new StringBuilder();
+        for (String remark : report.remarks()) {
+            text.append(prefix).append("note: ").append(Text.printable(remark)).append('\n');
+        }
+        text.append(prefix);
+        switch (report.verdict()) {
+            case RESTORED -> {
+                text.append(Text.printable(report.image().toString())).append(" is as it was before the run: ")
+                        .append(Sizes.show(report.restoredBytes())).append(" put back");
+                if (report.hostBytesBefore() >= 0) {
+                    text.append("; ").append(Sizes.show(report.hostBytesBefore())).append(" -> ")
+                            .append(Sizes.show(report.hostBytesAfter())).append(" on the host");
+                }
+                text.append(", ").append(report.elapsedMillis()).append(" ms");
+            }
+            case NOTHING_TO_RESTORE -> text.append("nothing to put back: the run ended before it changed anything");
+            case REFUSED -> text.append("refused, nothing was changed: ").append(Text.printable(report.reason()));
+            case FAILED -> text.append("failed: ").append(Text.printable(report.reason()));
+        }
+        return text.append('\n').toString();
+    }
+}

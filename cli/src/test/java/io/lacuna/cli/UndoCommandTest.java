@@ -1,0 +1,84 @@
+package io.lacuna.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.fixtures.Tools;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class UndoCommandTest {
+
+    @TempDir
+    Path directory;
+
+    private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+    private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+
+    private int lacuna(String... arguments) {
+        out.reset();
+        err.reset();
+        PrintStream errors = new PrintStream(err, true, StandardCharsets.UTF_8);
+        return Main.run(arguments, new PrintStream(out, true, StandardCharsets.UTF_8), errors, new Terminal(errors, false), false);
+    }
+
+    private String in(String name) {
+        return directory.resolve(name).toString();
+    }
+
+    private void makeImage(String name) {
+        Tools.require("mke2fs", "debugfs");
+        Tools.shell("truncate -s 16M \"$1\"; mke2fs -q -F -t ext4 \"$1\"; head -c 3M /dev/urandom > \"$1.file\"\n"
+                + "debugfs -w -R \"write $1.file f\" \"$1\" 2> /dev/null; debugfs -w -R 'rm f' \"$1\" 2> /dev/null; rm \"$1.file\"", in(name));
+    }
+
+    @Test
+    void thereAndBack() throws IOException {
+        makeImage("vm.raw");
+        byte[] before = Files.readAllBytes(directory.resolve("vm.raw"));
+        assertEquals(0, lacuna("reclaim", "--undo", in("vm.undo"), in("vm.raw")), out::toString);
+        assertTrue(out.toString().contains("is kept in " + in("vm.undo")), out.toString());
+        assertEquals(0, lacuna("undo", in("vm.undo")), out::toString);
+        assertTrue(out.toString().contains("vm.raw is as it was before the run: 3.0 MiB put back"), out.toString());
+        assertTrue(Arrays.equals(before, Files.readAllBytes(directory.resolve("vm.raw"))));
+        assertEquals(3, lacuna("undo", in("vm.undo")));
+        assertTrue(out.toString().contains("refused, nothing was changed: this undo file was used already"), out.toString());
+        assertEquals(3, lacuna("undo", in("vm.raw")));
+        assertTrue(out.toString().contains("not an undo file"), out.toString());
+        assertEquals(1, lacuna("undo", in("nothing.undo")));
+        assertTrue(out.toString().contains("no such file"), out.toString());
+        assertEquals(3, lacuna("reclaim", "--undo", in("vm.undo"), in("vm.raw")));
+        assertTrue(out.toString().contains("exists already"), out.toString());
+    }
+
+    @Test
+    void severalImagesTakeADirectory() throws IOException {
+        makeImage("a.raw");
+        makeImage("b.raw");
+        assertEquals(2, lacuna("reclaim", "--undo", in("undos"), in("a.raw"), in("b.raw")));
+        assertTrue(err.toString().contains("names a directory"), err.toString());
+        assertEquals(2, lacuna("reclaim", "--undo", in("undos"), directory.toString()));
+        Files.createDirectory(directory.resolve("undos"));
+        assertEquals(0, lacuna("reclaim", "--undo", in("undos"), in("a.raw"), in("b.raw")), out::toString);
+        assertEquals(0, lacuna("undo", in("undos/a.raw.lacuna-undo")));
+        assertEquals(0, lacuna("undo", in("undos/b.raw.lacuna-undo")));
+    }
+
+    @Test
+    void wrongUse() {
+        assertEquals(2, lacuna("undo"));
+        assertEquals(2, lacuna("undo", in("a"), in("b")));
+        assertEquals(2, lacuna("undo", "--force", in("a")));
+        assertEquals(0, lacuna("undo", "--help"));
+        assertTrue(out.toString().contains("--unchanged") && out.toString().contains("Examples:"), out.toString());
+        assertEquals(0, lacuna("--help"));
+        assertTrue(out.toString().contains("lacuna undo vm.undo"), out.toString());
+    }
+}
