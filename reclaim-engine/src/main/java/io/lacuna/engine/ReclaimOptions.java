@@ -27,6 +27,13 @@ public final class ReclaimOptions {
         SWAP
     }
 
+    /** What is compared before and after. */
+    public enum Verify {
+        NONE,
+        /** A SHA-256 over all bytes that the run does not discard. */
+        LIVE
+    }
+
     /** Bytes of the largest granularity, 1 TiB: no host has one that large, and sums with it do not overflow. */
     public static final long MAX_GRANULARITY = 1L << 40;
 
@@ -38,6 +45,8 @@ public final class ReclaimOptions {
     private final List<Path> allowedBackingDirectories;
     private final Set<Include> includes;
     private final VolumeOptions volumeOptions;
+    private final Verify verify;
+    private final boolean listDiscarded;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -48,6 +57,8 @@ public final class ReclaimOptions {
         allowedBackingDirectories = List.copyOf(builder.allowedBackingDirectories);
         includes = Set.copyOf(builder.includes);
         volumeOptions = builder.volumeOptions;
+        verify = builder.verify;
+        listDiscarded = builder.listDiscarded;
     }
 
     public static Builder builder() {
@@ -90,6 +101,15 @@ public final class ReclaimOptions {
         return volumeOptions;
     }
 
+    public Verify verify() {
+        return verify;
+    }
+
+    /** @return whether the report lists what is discarded range by range, which takes 16 bytes of memory each */
+    public boolean listDiscarded() {
+        return listDiscarded;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -100,6 +120,8 @@ public final class ReclaimOptions {
         private List<Path> allowedBackingDirectories = List.of();
         private Set<Include> includes = Set.of();
         private VolumeOptions volumeOptions = VolumeOptions.NONE;
+        private Verify verify = Verify.NONE;
+        private boolean listDiscarded;
 
         private Builder() {
         }
@@ -151,6 +173,17 @@ public final class ReclaimOptions {
 
         public Builder volumeOptions(VolumeOptions value) {
             volumeOptions = value;
+            return this;
+        }
+
+        public Builder verify(Verify value) {
+            verify = value;
+            return this;
+        }
+
+        /** @param value whether to list what is discarded also without {@link Verify#LIVE}, which does so anyway */
+        public Builder listDiscarded(boolean value) {
+            listDiscarded = value;
             return this;
         }
 

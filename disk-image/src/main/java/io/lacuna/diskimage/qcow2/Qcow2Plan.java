@@ -17,6 +17,12 @@ record Qcow2Plan(Qcow2Image image, ExtentSet reclaimable, List<Retained> retaine
         long newSize) implements Deallocation {
 
     @Override
+    public ExtentSet discarded() {
+        return tables == null ? reclaimable
+                : reclaimable.union(tables.unmappedGuest().intersect(ExtentSet.ofRange(0, image.virtualSize())));
+    }
+
+    @Override
     public boolean isEmpty() {
         return tables == null && imagePunches.isEmpty() && dataPunches.isEmpty() && newSize < 0;
     }

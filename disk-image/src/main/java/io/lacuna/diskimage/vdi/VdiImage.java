@@ -5,12 +5,14 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.Progress;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
+import io.lacuna.diskimage.block.StoredRanges;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -63,6 +65,15 @@ final class VdiImage implements DiskImage {
     @Override
     public BlockSource guest() {
         return guest;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        try {
+            return StoredRanges.of(map, parent == null ? ExtentSet.EMPTY : parent.mayHoldData());
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
@@ -14,6 +15,7 @@ import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.block.BlockMap;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
+import io.lacuna.diskimage.block.StoredRanges;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -84,6 +86,15 @@ final class VhdImage implements DiskImage {
     @Override
     public BlockSource guest() {
         return guest;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        try {
+            return StoredRanges.of(map(), parent == null ? ExtentSet.EMPTY : parent.mayHoldData());
+        } catch (DiskFormatException e) {
+            throw e.in(file.path());
+        }
     }
 
     private BlockMap map() {

@@ -6,6 +6,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.ImageLinks;
@@ -13,6 +14,7 @@ import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
+import io.lacuna.diskimage.block.StoredRanges;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -87,6 +89,19 @@ final class VhdxImage implements DiskImage {
     @Override
     public BlockSource guest() {
         return guest;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        if (file.log() != null) {
+            // The log can put bytes where the host's map of the file knows of none.
+            return ExtentSet.ofRange(0, virtualSize());
+        }
+        try {
+            return StoredRanges.of(new VhdxMap(file.host(), bat), parent == null ? ExtentSet.EMPTY : parent.mayHoldData());
+        } catch (DiskFormatException e) {
+            throw e.in(path());
+        }
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.lacuna.blockio.Deallocation;
 import io.lacuna.blockio.DeallocationRequest;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.Progress;
@@ -12,6 +13,7 @@ import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.block.BlockPlan;
 import io.lacuna.diskimage.block.BlockWriter;
+import io.lacuna.diskimage.block.StoredRanges;
 import java.io.Closeable;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -58,6 +60,23 @@ final class VmdkImage implements DiskImage {
     @Override
     public BlockSource guest() {
         return disk;
+    }
+
+    @Override
+    public ExtentSet mayHoldData() throws IOException {
+        try {
+            StoredRanges stored = new StoredRanges(disk.files());
+            disk.forEachPiece(0, disk.size(), (part, kind, guest, host, length) -> {
+                switch (kind) {
+                    case STORED -> stored.add(guest, part.file(), host, length);
+                    case PACKED -> stored.addPacked(guest, length);
+                    case ZERO, NONE -> { }
+                }
+            });
+            return stored.with(parent == null ? ExtentSet.EMPTY : parent.mayHoldData(), disk.size());
+        } catch (DiskFormatException e) {
+            throw e.in(disk.files().get(0).path());
+        }
     }
 
     @Override
