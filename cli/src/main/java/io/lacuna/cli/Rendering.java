@@ -134,6 +134,7 @@ final class Rendering {
         for (String remark : report.remarks()) {
             text.append(prefix).append("note: ").append(Text.printable(remark)).append('\n');
         }
+        appendProof(report, text, prefix);
         text.append(prefix);
         switch (report.verdict()) {
             case REFUSED -> text.append(inspect ? "would be refused: " : "refused, nothing changed: ")
@@ -144,6 +145,13 @@ final class Rendering {
             default -> throw new IllegalStateException(report.verdict().word());
         }
         text.append('\n');
+    }
+
+    private static void appendProof(ImageReport report, StringBuilder text, String prefix) {
+        if (report.proof() != null && report.proof().before() != null && !report.differs()) {
+            text.append(prefix).append("live bytes").append(report.proof().after() == null ? "" : " before and after are the same")
+                    .append(": digest ").append(report.proof().before()).append('\n');
+        }
     }
 
     private void appendReclaimed(ImageReport report, StringBuilder text) {

@@ -21,6 +21,8 @@ final class Syntax {
     static final String INSPECT = "inspect";
     static final String RECLAIM = "reclaim";
     static final String COPY = "copy";
+    static final String VERIFY = "verify";
+    static final String KEYGEN = "keygen";
 
     private Syntax() {
     }
@@ -41,6 +43,8 @@ final class Syntax {
         spec.addSubcommand(INSPECT, inspect());
         spec.addSubcommand(RECLAIM, reclaim());
         spec.addSubcommand(COPY, copy());
+        spec.addSubcommand(VERIFY, ProofSyntax.verify());
+        spec.addSubcommand(KEYGEN, ProofSyntax.keygen());
         return spec;
     }
 
@@ -67,7 +71,8 @@ final class Syntax {
                         "  lacuna reclaim --jobs 2 /var/lib/vms        every image in a directory",
                         "  lacuna reclaim --format raw /dev/vg/guest   a block device that is a guest's whole disk",
                         "", "Exit status: 0 done (also when there is nothing to do), 1 an I/O or internal failure, 2 usage,",
-                        "3 refused for safety with nothing changed. Of several images the worst counts: 1, then 3, then 0.");
+                        "3 refused for safety with nothing changed, 4 live bytes differ. Of several images the worst counts: 4,",
+                        "then 1, then 3, then 0.");
         spec.addOption(flag("Plan only: the same checks and the same numbers, nothing is changed.", "-n", "--dry-run"));
         spec.addOption(value("MODE", ReclaimMode.class, "deallocate (default): unmap blocks that are wholly free, and release "
                 + "the free parts of the others. punch: release only, and change no table of the format. compact: deallocate, then "
@@ -79,6 +84,7 @@ final class Syntax {
                 .converters(Converter.size()).build());
         spec.addOption(include("release"));
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
+        ProofSyntax.addTo(spec);
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());
         return spec;
@@ -125,7 +131,7 @@ final class Syntax {
         return spec;
     }
 
-    private static CommandSpec forImages(String name) {
+    static CommandSpec forImages(String name) {
         CommandSpec spec = CommandSpec.create().name(name);
         spec.addOption(help());
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
@@ -139,7 +145,7 @@ final class Syntax {
         return spec;
     }
 
-    private static OptionSpec help() {
+    static OptionSpec help() {
         return OptionSpec.builder("-h", "--help").usageHelp(true).description("Show this help and exit.").build();
     }
 
@@ -147,7 +153,7 @@ final class Syntax {
         return OptionSpec.builder(names[0], names).type(boolean.class).arity("0").description(description).build();
     }
 
-    private static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {
+    static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {
         return OptionSpec.builder(names[0], names).paramLabel(label).type(type).arity("1").description(description);
     }
 }
