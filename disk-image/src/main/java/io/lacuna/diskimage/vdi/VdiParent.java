@@ -1,14 +1,11 @@
 package io.lacuna.diskimage.vdi;
 
-import io.lacuna.blockio.BlockSource;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.UnsafeException;
-import java.io.EOFException;
+import io.lacuna.diskimage.DiskImages;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
@@ -16,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -130,26 +126,10 @@ final class VdiParent {
 
     /** @return null if it cannot be read or is not a VDI that could be a parent */
     private static VdiHeader headerOf(Path path) {
-        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            return VdiHeader.parse(new Head(channel, channel.size()));
+        try (HostFile candidate = DiskImages.look(path)) {
+            return VdiHeader.parse(candidate);
         } catch (IOException notIt) {
             return null;
-        }
-    }
-
-    /** A file that may or may not be the parent; opened again under locks if it is. */
-    private record Head(FileChannel channel, long size) implements BlockSource {
-        @Override
-        public void read(long offset, ByteBuffer target) throws IOException {
-            BlockSource.requireInside(offset, target.remaining(), size);
-            long position = offset;
-            while (target.hasRemaining()) {
-                int count = channel.read(target, position);
-                if (count < 0) {
-                    throw new EOFException("file became shorter");
-                }
-                position += count;
-            }
         }
     }
 }

@@ -124,7 +124,8 @@ public final class TimeStamp {
                 throw new IOException("the responder refuses: " + response.getStatusString());
             }
             return answer;
-        } catch (TSPException e) {
+        } catch (TSPException | RuntimeException e) {
+            // Unchecked where the answer is nothing that the library expects.
             throw new IOException("the responder's answer does not fit: " + e.getMessage(), e);
         } finally {
             connection.disconnect();
