@@ -65,6 +65,10 @@ final class LiveCheck {
         String after = null;
         String difference;
         try (OpenedImage again = DiskImages.open(opened.file().path(), asStored())) {
+            FileIdentity now = again.file().identity();
+            if (now.device() != identity.device() || now.inode() != identity.inode()) {
+                throw new IOException("another file has its name now");
+            }
             after = LiveDigest.of(again.image(), discarded, progress);
             difference = before.equals(after) ? null : "live bytes read otherwise than before the run (digest " + before
                     + " before, " + after + " after)";
