@@ -32,7 +32,7 @@ class ForensicTest {
 
     @BeforeAll
     static void makeVolume() throws IOException {
-        volume = GuestVolume.ext(shared, "volume", 8 << 20, "-t ext4").file();
+        volume = GuestVolume.ext(shared, "volume", 16 << 20, "-t ext4").file();
     }
 
     private Path image() {

@@ -104,7 +104,7 @@ class SignatureTest {
     @BeforeAll
     static void makeKeys() throws IOException {
         Tools.require("openssl");
-        volume = GuestVolume.ext(shared, "volume", 8 << 20, "-t ext4").file();
+        volume = GuestVolume.ext(shared, "volume", 16 << 20, "-t ext4").file();
         Tools.shell(KEYS, keys);
     }
 
