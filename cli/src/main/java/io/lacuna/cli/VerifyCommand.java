@@ -10,6 +10,7 @@ import io.lacuna.engine.proof.ReadReport;
 import io.lacuna.engine.proof.SignatureCheck;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -75,9 +76,11 @@ final class VerifyCommand {
         Path key = result.matchedOptionValue("--key", (Path) null);
         Path ca = result.matchedOptionValue("--ca", (Path) null);
         Path stamp = result.matchedOptionValue("--timestamp", (Path) null);
+        // Once, so that what is parsed is what was verified.
+        byte[] content = Files.readAllBytes(report);
         Path signatureFile = SignatureCheck.signatureOf(report);
         if (signatureFile != null) {
-            SignatureCheck.Result checked = SignatureCheck.run(report, signatureFile, key, ca, stamp);
+            SignatureCheck.Result checked = SignatureCheck.run(report, content, signatureFile, key, ca, stamp);
             signature = checked.finding();
             checked.sentences().forEach(sentence -> sentences.add(report + ": " + sentence));
         } else if (key != null || ca != null || stamp != null) {
@@ -90,7 +93,7 @@ final class VerifyCommand {
             }
             return;
         }
-        ReadReport read = ReadReport.of(report);
+        ReadReport read = ReadReport.of(content);
         if (read.schema() == null || !read.schema().equals(ReportJson.SCHEMA)) {
             throw new IOException(report + " is not a report of Lacuna that this version can read (" + ReportJson.SCHEMA + ")");
         }

@@ -4,6 +4,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.security.PrivateKey;
+import java.security.cert.CertificateException;
 import java.util.Locale;
 import java.util.Map;
 import org.bouncycastle.cert.X509CertificateHolder;
@@ -89,7 +90,7 @@ final class CmsSigner implements ReportSigner {
                     .build(certificate).get(signer.getAlgorithmIdentifier());
             new ByteArrayInputStream(sample).transferTo(verifier.getOutputStream());
             return verifier.verify(signer.getSignature());
-        } catch (IOException | OperatorCreationException | java.security.cert.CertificateException e) {
+        } catch (IOException | OperatorCreationException | CertificateException e) {
             // A certificate of another kind of key.
             return false;
         }

@@ -4,11 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import io.lacuna.blockio.ExtentSet;
-import java.io.BufferedInputStream;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -50,13 +46,13 @@ public record ReadReport(String schema, Map<?, ?> signedBy, List<Image> images) 
     }
 
     /**
-     * Reads a report, canonical or not, without holding it in memory.
+     * Reads a report, canonical or not.
      *
-     * @throws IOException if it cannot be read, or is no JSON document of this kind
+     * @param document all bytes of its file: those whose signature was verified, and not what the file may hold since
+     * @throws IOException if it is no JSON document of this kind
      */
-    public static ReadReport of(Path file) throws IOException {
-        try (InputStream in = new BufferedInputStream(Files.newInputStream(file), 1 << 16);
-                JsonParser parser = new JsonFactory().createParser(in)) {
+    public static ReadReport of(byte[] document) throws IOException {
+        try (JsonParser parser = new JsonFactory().createParser(document)) {
             String schema = null;
             Map<?, ?> signedBy = null;
             List<Image> images = new ArrayList<>();

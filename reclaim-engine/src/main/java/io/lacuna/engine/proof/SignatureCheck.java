@@ -3,6 +3,7 @@ package io.lacuna.engine.proof;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.PublicKey;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -10,23 +11,24 @@ import java.util.Date;
 import java.util.List;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cms.CMSException;
-import org.bouncycastle.cms.CMSProcessableFile;
+import org.bouncycastle.cms.CMSProcessableByteArray;
 import org.bouncycastle.cms.CMSSignedData;
 import org.bouncycastle.cms.CMSSignerDigestMismatchException;
 import org.bouncycastle.cms.SignerInformation;
 import org.bouncycastle.cms.jcajce.JcaSimpleSignerInfoVerifierBuilder;
 import org.bouncycastle.crypto.params.Ed25519PublicKeyParameters;
+import org.bouncycastle.openssl.jcajce.JcaPEMKeyConverter;
 import org.bouncycastle.operator.OperatorCreationException;
 import org.bouncycastle.util.Selector;
 
 /** Checks the signature of a report, and its time stamp, against what the caller trusts. */
 public final class SignatureCheck {
 
-    private final Path report;
+    private final byte[] content;
     private final List<String> sentences = new ArrayList<>();
 
-    private SignatureCheck(Path report) {
-        this.report = report;
+    private SignatureCheck(byte[] content) {
+        this.content = content;
     }
 
     /**
@@ -54,6 +56,7 @@ public final class SignatureCheck {
     }
 
     /**
+     * @param content all bytes of the report
      * @param signature as {@link #signatureOf} found it
      * @param publicKey the signer's key in PEM; needed for a bare signature, null otherwise
      * @param ca trusted certificates in PEM; needed for a CMS signature, and to believe a time stamp; else null
@@ -61,8 +64,9 @@ public final class SignatureCheck {
      * @throws IllegalArgumentException if a key or certificate is missing or cannot be used, in a sentence for the user
      * @throws IOException if a file cannot be read
      */
-    public static Result run(Path report, Path signature, Path publicKey, Path ca, Path stamp) throws IOException {
-        SignatureCheck check = new SignatureCheck(report);
+    public static Result run(Path report, byte[] content, Path signature, Path publicKey, Path ca, Path stamp)
+            throws IOException {
+        SignatureCheck check = new SignatureCheck(content);
         byte[] signed = SigningKey.small(signature);
         Trust trust = ca == null ? null : Trust.in(ca);
         boolean bare = signature.toString().endsWith(Ed25519Signer.SUFFIX);
@@ -91,13 +95,13 @@ public final class SignatureCheck {
         return finding;
     }
 
-    private Finding bare(byte[] signature, Ed25519PublicKeyParameters key) throws IOException {
+    private Finding bare(byte[] signature, Ed25519PublicKeyParameters key) {
         if (signature.length != Ed25519Signer.SIGNATURE_SIZE) {
             return found(Finding.SIGNATURE_CHANGED, "the signature is not one: it has " + signature.length + " bytes, not "
                     + Ed25519Signer.SIGNATURE_SIZE);
         }
         String own = Ed25519Signer.fingerprint(key);
-        if (Ed25519Signer.verifies(key, Files.readAllBytes(report), signature)) {
+        if (Ed25519Signer.verifies(key, content, signature)) {
             return found(Finding.GOOD, "the signature is good: Ed25519, key " + own);
         }
         String named = namedKey();
@@ -112,7 +116,7 @@ public final class SignatureCheck {
     /** @return the key that the report says it was signed by; null if that cannot be told */
     private String namedKey() {
         try {
-            ReadReport read = ReadReport.of(report);
+            ReadReport read = ReadReport.of(content);
             return read.signedBy() != null && read.signedBy().get("keySha256") instanceof String key ? key : null;
         } catch (IOException changedBeyondReading) {
             return null;
@@ -121,7 +125,7 @@ public final class SignatureCheck {
 
     private Finding cms(byte[] signature, Trust trust, Date at) {
         try {
-            CMSSignedData signed = new CMSSignedData(new CMSProcessableFile(report.toFile()), signature);
+            CMSSignedData signed = new CMSSignedData(new CMSProcessableByteArray(content), signature);
             Collection<SignerInformation> signers = signed.getSignerInfos().getSigners();
             if (signers.size() != 1) {
                 return found(Finding.SIGNATURE_CHANGED, "the signature is not one of Lacuna: it has " + signers.size() + " signers");
@@ -132,12 +136,10 @@ public final class SignatureCheck {
                 return found(Finding.SIGNATURE_CHANGED, "the signature lacks the certificate of its signer");
             }
             X509CertificateHolder certificate = own.iterator().next();
-            JcaSimpleSignerInfoVerifierBuilder verifiers = new JcaSimpleSignerInfoVerifierBuilder()
-                    .setProvider(Crypto.bouncyCastle());
+            PublicKey key = new JcaPEMKeyConverter().setProvider(Crypto.bouncyCastle())
+                    .getPublicKey(certificate.getSubjectPublicKeyInfo());
             // By the key alone: whether the certificate counts is asked below, with what the caller trusts.
-            if (!signer.verify(verifiers.build(certificate.getSubjectPublicKeyInfo() == null ? null
-                    : new org.bouncycastle.openssl.jcajce.JcaPEMKeyConverter().setProvider(Crypto.bouncyCastle())
-                            .getPublicKey(certificate.getSubjectPublicKeyInfo())))) {
+            if (!signer.verify(new JcaSimpleSignerInfoVerifierBuilder().setProvider(Crypto.bouncyCastle()).build(key))) {
                 return found(Finding.SIGNATURE_CHANGED, "the signature was changed: it does not fit its own certificate");
             }
             String doubt = trust.doubt(certificate, signed.getCertificates().getMatches(null), at);

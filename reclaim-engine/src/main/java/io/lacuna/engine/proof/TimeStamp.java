@@ -11,6 +11,8 @@ import java.net.Socket;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.net.URL;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.security.SecureRandom;
 import java.security.cert.CertificateException;
 import java.util.Collection;
@@ -18,6 +20,7 @@ import java.util.Date;
 import java.util.Set;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cms.CMSException;
+import org.bouncycastle.cms.CMSSignedData;
 import org.bouncycastle.cms.jcajce.JcaSimpleSignerInfoVerifierBuilder;
 import org.bouncycastle.operator.OperatorCreationException;
 import org.bouncycastle.tsp.TSPAlgorithms;
@@ -26,6 +29,7 @@ import org.bouncycastle.tsp.TimeStampRequest;
 import org.bouncycastle.tsp.TimeStampRequestGenerator;
 import org.bouncycastle.tsp.TimeStampResponse;
 import org.bouncycastle.tsp.TimeStampToken;
+import org.bouncycastle.util.Selector;
 
 /**
  * A time stamp after RFC 3161 over the SHA-256 of a report's signature file: proof that the signature, and with it the report, was
@@ -145,7 +149,7 @@ public final class TimeStamp {
             throw new IOException("the time-stamp authority refused");
         } catch (TSPException | IOException | RuntimeException noResponse) {
             try {
-                return new TimeStamp(new TimeStampToken(new org.bouncycastle.cms.CMSSignedData(bytes)));
+                return new TimeStamp(new TimeStampToken(new CMSSignedData(bytes)));
             } catch (TSPException | IOException | CMSException | RuntimeException e) {
                 throw new IOException("neither a time-stamp response nor a token (RFC 3161)", e);
             }
@@ -168,7 +172,7 @@ public final class TimeStamp {
     }
 
     @SuppressWarnings("unchecked")
-    private org.bouncycastle.util.Selector<X509CertificateHolder> holderSelector() {
+    private Selector<X509CertificateHolder> holderSelector() {
         return token.getSID();
     }
 
@@ -180,13 +184,13 @@ public final class TimeStamp {
         }
         try {
             String hash = token.getTimeStampInfo().getMessageImprintAlgOID().getId();
-            byte[] stamped = java.security.MessageDigest.getInstance(hash, Crypto.bouncyCastle()).digest(signature);
-            if (!java.util.Arrays.equals(stamped, token.getTimeStampInfo().getMessageImprintDigest())) {
+            byte[] stamped = MessageDigest.getInstance(hash, Crypto.bouncyCastle()).digest(signature);
+            if (!MessageDigest.isEqual(stamped, token.getTimeStampInfo().getMessageImprintDigest())) {
                 return "it belongs to another signature";
             }
             token.validate(new JcaSimpleSignerInfoVerifierBuilder().setProvider(Crypto.bouncyCastle()).build(authority));
             return null;
-        } catch (TSPException | OperatorCreationException | CertificateException | java.security.NoSuchAlgorithmException e) {
+        } catch (TSPException | OperatorCreationException | CertificateException | NoSuchAlgorithmException e) {
             return String.valueOf(e.getMessage());
         }
     }

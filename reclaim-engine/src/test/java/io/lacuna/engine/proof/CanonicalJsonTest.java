@@ -7,16 +7,14 @@ import io.lacuna.blockio.ExtentSet;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class CanonicalJsonTest {
 
-    @TempDir
-    Path directory;
+    private static ReadReport read(String document) throws IOException {
+        return ReadReport.of(document.getBytes(StandardCharsets.UTF_8));
+    }
 
     private static String canonical(Object value) throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
@@ -63,20 +61,17 @@ class CanonicalJsonTest {
     void everyPrefixOfAReportIsRefusedAndNothingElseHappens() throws IOException {
         String report = "{\"canonical\":\"RFC 8785\",\"images\":[{\"path\":\"a\",\"proof\":{\"after\":null,\"before\":\"x\","
                 + "\"discarded\":[[0,5],[7,9]]},\"volumes\":[{\"index\":1}]}],\"schema\":\"lacuna.report/1\",\"signedBy\":{\"a\":\"b\"}}";
-        Path file = directory.resolve("report.json");
-        Files.writeString(file, report);
-        ReadReport read = ReadReport.of(file);
+        ReadReport read = read(report);
         assertEquals(ExtentSet.ofRange(0, 5).union(ExtentSet.ofRange(7, 9)), read.images().get(0).discarded());
         assertEquals("x", read.images().get(0).proof("before"));
         for (int length = 0; length < report.length(); length++) {
-            Files.writeString(file, report.substring(0, length));
-            assertThrows(IOException.class, () -> ReadReport.of(file), report.substring(0, length));
+            String prefix = report.substring(0, length);
+            assertThrows(IOException.class, () -> read(prefix), prefix);
         }
         for (String wrong : new String[] {"[]", "{\"images\":{}}", "{\"images\":[3]}", "{\"images\":[{\"proof\":{\"discarded\":[[1]]}}]}",
             "{\"images\":[{\"proof\":{\"discarded\":[[1,-1]]}}]}", "{\"images\":[{\"proof\":{\"discarded\":[[9223372036854775807,2]]}}]}",
             "{\"images\":[{\"proof\":{\"discarded\":[[1,2,3]]}}]}", "{} {}"}) {
-            Files.writeString(file, wrong);
-            assertThrows(IOException.class, () -> ReadReport.of(file), wrong);
+            assertThrows(IOException.class, () -> read(wrong), wrong);
         }
     }
 }
