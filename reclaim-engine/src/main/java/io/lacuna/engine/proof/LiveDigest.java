@@ -105,16 +105,15 @@ public final class LiveDigest {
         long total = data.minus(absent).totalBytes();
         long done = 0;
         for (long chunk = 0; chunk < chunks;) { // Ends: every step has at least one chunk.
-            long dead = chunksUntil(absent, chunk, true);
-            long idle = dead > chunk ? chunk : Math.min(chunksUntil(absent, chunk, false), chunksUntil(data, chunk, false));
-            long end = Math.max(dead, idle);
+            long dead = deadUntil(chunk);
+            long end = Math.max(dead, zerosUntil(chunk));
             if (end > chunk) {
                 pending.add(new Step(null, dead > chunk ? nothing : zeros, chunk, end));
             } else {
                 while (reading >= ahead) {
                     take();
                 }
-                end = Math.min(chunks, (chunk / GROUP + 1) * GROUP);
+                end = groupEnd(chunk);
                 long first = chunk;
                 long last = end;
                 ExtentSet wanted = wanted(first, last);
@@ -131,6 +130,23 @@ public final class LiveDigest {
         while (!pending.isEmpty()) {
             take();
         }
+    }
+
+    private long deadUntil(long chunk) {
+        return chunksUntil(absent, chunk, true);
+    }
+
+    private long zerosUntil(long chunk) {
+        return Math.min(chunksUntil(absent, chunk, false), chunksUntil(data, chunk, false));
+    }
+
+    /** @return the chunk behind those that are worth reading together: none of them is known without that */
+    private long groupEnd(long chunk) {
+        long end = chunk + 1;
+        while (end < chunks && end - chunk < GROUP && deadUntil(end) == end && zerosUntil(end) == end) {
+            end++;
+        }
+        return end;
     }
 
     /** @return the chunk behind the last whole one from this on that is all inside the set, or else all outside of it */
