@@ -11,6 +11,14 @@ public interface Deallocation {
     /** @return free bytes of the virtual disk that cost host storage and will be released */
     ExtentSet reclaimable();
 
+    /**
+     * @return free bytes of the virtual disk that may read otherwise afterwards: the reclaimable ones, and where a whole block is
+     *     unmapped or moved also those of its free bytes that cost nothing or share their storage. Every other byte stays the same
+     */
+    default ExtentSet discarded() {
+        return reclaimable();
+    }
+
     /** @return free bytes that stay as they are, by reason */
     List<Retained> retained();
 

@@ -7,6 +7,7 @@ import io.lacuna.engine.ImageFiles;
 import io.lacuna.engine.ImageReport;
 import io.lacuna.engine.ReclaimOptions;
 import io.lacuna.engine.ReclaimOptions.Purpose;
+import io.lacuna.engine.ReclaimOptions.Verify;
 import io.lacuna.engine.ReportJson;
 import io.lacuna.engine.RunReport;
 import io.lacuna.blockio.Progress;
@@ -86,17 +87,25 @@ final class Commands {
             return new UndoCommand(out, terminal).run(result);
         }
         boolean inspect = command.equals(Syntax.INSPECT);
-        ReclaimOptions options = inspect ? inspectOptions(result) : reclaimOptions(result);
-        List<Path> named = result.matchedPositionalValue(0, List.of());
         ReportFile reportFile = null;
         try {
+            if (command.equals(Syntax.VERIFY)) {
+                return new VerifyCommand(out, terminal).run(result);
+            }
+            if (command.equals(Syntax.KEYGEN)) {
+                return new KeygenCommand(out).run(result);
+            }
+            ReclaimOptions options = inspect ? inspectOptions(result) : reclaimOptions(result);
+            List<Path> named = result.matchedPositionalValue(0, List.of());
+            Signing signing = inspect ? null : Signing.of(result);
             List<Path> images = ImageFiles.expand(named);
             if (images.isEmpty()) {
                 err.println("lacuna: no disk image in " + Text.printable(named.toString()));
             }
             UndoCommand.requireOneFileAnImage(options.undo(), named, images, result);
             Path report = result.matchedOptionValue("--report", (Path) null);
-            reportFile = report == null ? null : ReportFile.prepare(report);
+            reportFile = report == null ? null : ReportFile.prepare(report, signing, options.verify() == Verify.LIVE
+                    || signing != null);
             boolean json = result.hasMatchedOption("--json");
             Rendering rendering = new Rendering(inspect, options.purpose() == Purpose.DRY_RUN, json, tables, out);
             RunReport run = Batch.run(images, options, result.matchedOptionValue("--jobs", 1), listener(rendering));
@@ -156,6 +165,9 @@ final class Commands {
                 .includes(Set.copyOf(result.matchedOptionValue("--include", List.of())))
                 .zeroes(result.hasMatchedOption("--zeroes"))
                 .undo(result.matchedOptionValue("--undo", (Path) null))
+                // Who signs wants to prove something.
+                .verify(result.matchedOptionValue("--verify", result.hasMatchedOption("--sign") ? Verify.LIVE : Verify.NONE))
+                .listDiscarded(result.hasMatchedOption("--sign"))
                 .build();
     }
 

@@ -6,7 +6,10 @@ import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 
-/** Entry point of the command. Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 refused, nothing changed. */
+/**
+ * Entry point of the command. Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 refused, nothing changed, 4 a
+ * verification found a difference.
+ */
 public final class Main {
 
     private Main() {

@@ -138,6 +138,7 @@ final class Rendering {
             text.append(prefix).append(Sizes.show(report.zeroBytes())).append(" of zeros that are not free ")
                     .append(inspect || dryRun ? "would go, too" : "are given back, too").append('\n');
         }
+        appendProof(report, text, prefix);
         text.append(prefix);
         switch (report.verdict()) {
             case REFUSED -> text.append(inspect ? "would be refused: " : "refused, nothing changed: ")
@@ -148,6 +149,13 @@ final class Rendering {
             default -> throw new IllegalStateException(report.verdict().word());
         }
         text.append('\n');
+    }
+
+    private static void appendProof(ImageReport report, StringBuilder text, String prefix) {
+        if (report.proof() != null && report.proof().before() != null && !report.differs()) {
+            text.append(prefix).append("live bytes").append(report.proof().after() == null ? "" : " before and after are the same")
+                    .append(": digest ").append(report.proof().before()).append('\n');
+        }
     }
 
     private void appendReclaimed(ImageReport report, StringBuilder text) {

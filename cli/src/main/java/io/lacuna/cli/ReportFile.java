@@ -2,72 +2,109 @@ package io.lacuna.cli;
 
 import io.lacuna.engine.ReportJson;
 import io.lacuna.engine.RunReport;
+import io.lacuna.engine.proof.TimeStamp;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 
 /**
- * The file that {@code --report} names. A temporary file beside it is made before anything else is done, so that a place that
- * cannot be written ends the run while nothing is changed yet; the name appears only with the whole document behind it. A
- * file that is there is replaced only if it is such a report: "--report *.qcow2" must not cost a disk.
+ * The file that {@code --report} names, and the files beside it that sign it. A temporary file beside it is made before anything
+ * else is done, so that a place that cannot be written ends the run while nothing is changed yet; the name appears only with the
+ * whole document behind it. A file that is there is replaced only if it is such a report: "--report *.qcow2" must not cost a disk.
  */
 final class ReportFile {
 
-    /** A report names its schema in the first of these bytes. */
-    private static final int HEAD_SIZE = 256;
-
     private final Path target;
     private final Path temporary;
+    private final Signing signing;
+    private final boolean canonical;
     private boolean written;
 
-    private ReportFile(Path target, Path temporary) {
+    private ReportFile(Path target, Path temporary, Signing signing, boolean canonical) {
         this.target = target;
         this.temporary = temporary;
+        this.signing = signing;
+        this.canonical = canonical;
     }
 
-    static ReportFile prepare(Path target) throws IOException {
+    /**
+     * @param signing null if the report is not signed
+     * @param canonical whether it is written in the form that is signed, with all ranges that were discarded
+     */
+    static ReportFile prepare(Path target, Signing signing, boolean canonical) throws IOException {
         Path absolute = target.toAbsolutePath();
-        if (Files.exists(absolute)) {
-            requireReport(absolute);
-        }
+        ReplacedReport.require(absolute);
+        Path temporary = absolute.resolveSibling(absolute.getFileName() + "." + ProcessHandle.current().pid() + ".tmp");
         try {
-            Path temporary = absolute.resolveSibling(absolute.getFileName() + "." + ProcessHandle.current().pid() + ".tmp");
             Files.newByteChannel(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE).close();
-            return new ReportFile(absolute, temporary);
+            return new ReportFile(absolute, temporary, signing, canonical);
         } catch (IOException e) {
             throw new IOException("the report cannot be written to " + target + ": " + e, e);
-        }
-    }
-
-    private static void requireReport(Path target) throws IOException {
-        if (!Files.isRegularFile(target)) {
-            throw new IOException("the report cannot be written: " + target + " is there and is no file");
-        }
-        try (InputStream in = Files.newInputStream(target)) {
-            byte[] head = in.readNBytes(HEAD_SIZE);
-            String schema = ReportJson.SCHEMA.substring(0, ReportJson.SCHEMA.indexOf('/') + 1);
-            if (head.length > 0 && !new String(head, StandardCharsets.ISO_8859_1).contains('"' + schema)) {
-                throw new IOException("the report cannot be written: " + target + " is there and is not a report of Lacuna; "
-                        + "name another file, or remove this one");
-            }
         }
     }
 
     void write(RunReport run) throws IOException {
         try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE);
                 OutputStream out = Channels.newOutputStream(channel)) {
-            ReportJson.write(run, out);
+            if (canonical) {
+                ReportJson.writeCanonical(run, signing == null ? null : signing.signer().description(), out);
+            } else {
+                ReportJson.write(run, out);
+            }
             channel.force(true);
         }
+        byte[] signature = signing == null ? null : signing.signer().sign(temporary);
+        // What signed the report that was here before signs nothing any more.
+        ReplacedReport.removeSignatures(target);
         Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         written = true;
+        if (signature != null) {
+            writeBeside(signing.signer().suffix(), signature);
+            stamp(signature);
+        }
+        try (FileChannel directory = FileChannel.open(target.getParent(), StandardOpenOption.READ)) {
+            directory.force(true);
+        }
+    }
+
+    private void stamp(byte[] signature) throws IOException {
+        try {
+            if (signing.responder() != null) {
+                writeBeside(TimeStamp.SUFFIX, TimeStamp.ask(signing.responder(), signature));
+            } else if (signing.requestFile() != null) {
+                writeNew(signing.requestFile(), TimeStamp.request(signature));
+            }
+        } catch (IOException e) {
+            throw new IOException("the report was written and signed, but has no time stamp: " + e.getMessage() + ". Ask for one: "
+                    + "openssl ts -query -cert -sha256 -data " + target + signing.signer().suffix() + "; the answer belongs into "
+                    + target + TimeStamp.SUFFIX, e);
+        }
+    }
+
+    private void writeBeside(String suffix, byte[] bytes) throws IOException {
+        Path unfinished = target.resolveSibling(temporary.getFileName() + suffix);
+        try {
+            writeNew(unfinished, bytes);
+            Files.move(unfinished, target.resolveSibling(target.getFileName() + suffix), StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(unfinished);
+        }
+    }
+
+    private static void writeNew(Path file, byte[] bytes) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            ByteBuffer content = ByteBuffer.wrap(bytes);
+            while (content.hasRemaining()) {
+                channel.write(content);
+            }
+            channel.force(true);
+        }
     }
 
     void discardUnlessWritten() {

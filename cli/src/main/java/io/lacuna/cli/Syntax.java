@@ -22,7 +22,9 @@ final class Syntax {
     static final String RECLAIM = "reclaim";
     static final String COPY = "copy";
     static final String UNDO = "undo";
-    private static final List<String> COMMANDS = List.of(INSPECT, RECLAIM, COPY, UNDO);
+    static final String VERIFY = "verify";
+    static final String KEYGEN = "keygen";
+    private static final List<String> COMMANDS = List.of(INSPECT, RECLAIM, COPY, UNDO, VERIFY, KEYGEN);
 
     private Syntax() {
     }
@@ -64,6 +66,8 @@ final class Syntax {
             case RECLAIM -> reclaim();
             case COPY -> copy();
             case UNDO -> undo();
+            case VERIFY -> ProofSyntax.verify();
+            case KEYGEN -> ProofSyntax.keygen();
             default -> throw new IllegalArgumentException(name);
         };
     }
@@ -92,7 +96,8 @@ final class Syntax {
                         "  lacuna reclaim --format raw /dev/vg/guest   a block device that is a guest's whole disk",
                         "  lacuna reclaim --undo vm.undo vm.qcow2      with a way back: lacuna undo vm.undo",
                         "", "Exit status: 0 done (also when there is nothing to do), 1 an I/O or internal failure, 2 usage,",
-                        "3 refused for safety with nothing changed. Of several images the worst counts: 1, then 3, then 0.");
+                        "3 refused for safety with nothing changed, 4 live bytes differ. Of several images the worst counts: 4,",
+                        "then 1, then 3, then 0.");
         spec.addOption(flag("Plan only: the same checks and the same numbers, nothing is changed.", "-n", "--dry-run"));
         spec.addOption(value("MODE", ReclaimMode.class, "deallocate (default): unmap blocks that are wholly free, and release "
                 + "the free parts of the others. punch: release only, and change no table of the format. compact: deallocate, then "
@@ -108,6 +113,7 @@ final class Syntax {
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
         spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can "
                 + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());
+        ProofSyntax.addTo(spec);
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());
         return spec;
@@ -173,7 +179,7 @@ final class Syntax {
         return spec;
     }
 
-    private static CommandSpec forImages(String name) {
+    static CommandSpec forImages(String name) {
         CommandSpec spec = CommandSpec.create().name(name);
         spec.addOption(help());
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
@@ -193,7 +199,7 @@ final class Syntax {
         return spec;
     }
 
-    private static OptionSpec help() {
+    static OptionSpec help() {
         return OptionSpec.builder("-h", "--help").usageHelp(true).description("Show this help and exit.").build();
     }
 
@@ -201,7 +207,7 @@ final class Syntax {
         return OptionSpec.builder(names[0], names).type(boolean.class).arity("0").description(description).build();
     }
 
-    private static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {
+    static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {
         return OptionSpec.builder(names[0], names).paramLabel(label).type(type).arity("1").description(description);
     }
 }

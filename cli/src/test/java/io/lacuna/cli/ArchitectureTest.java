@@ -76,6 +76,12 @@ class ArchitectureTest {
     }
 
     @Test
+    void signaturesLiveInOneRoom() {
+        noClasses().that().resideOutsideOfPackage("io.lacuna.engine.proof").should().dependOnClassesThat()
+                .resideInAPackage("org.bouncycastle..").check(product);
+    }
+
+    @Test
     void onlyTheCommandPrints() {
         noClasses().that().resideOutsideOfPackage("io.lacuna.cli..").should().accessField(System.class, "out")
                 .orShould().accessField(System.class, "err").check(product);

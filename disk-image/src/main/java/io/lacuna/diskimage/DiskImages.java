@@ -101,6 +101,14 @@ public final class DiskImages {
         }
     }
 
+    /**
+     * Opens a file or device to look at its bytes: read-only, without a lock, and where the system allows that without a trace in its
+     * access time, which Java's own channels would leave.
+     */
+    public static HostFile look(Path path) throws IOException {
+        return NativeFile.open(path, Descriptor.Purpose.READ);
+    }
+
     private static OpenedImage openChecked(Path path, Options options, UndoRecorder undo) throws IOException {
         NativeFile file = NativeFile.open(path, options.access().purpose());
         boolean opened = false;

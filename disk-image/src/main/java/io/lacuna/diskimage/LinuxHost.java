@@ -61,6 +61,7 @@ final class LinuxHost {
     static final int SEEK_HOLE = 4;
     static final int POSIX_FADV_WILLNEED = 3;
     static final int SYNC_FILE_RANGE_WRITE = 2;
+    static final int POSIX_FADV_DONTNEED = 4;
 
     static {
         Native.register(LinuxHost.class, NativeLibrary.getProcess());

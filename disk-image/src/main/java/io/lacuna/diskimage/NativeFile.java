@@ -141,6 +141,11 @@ final class NativeFile implements HostFile {
         }
     }
 
+    /** Has the host forget what it keeps of the file in memory, as far as that is stored: what is read next comes from there. */
+    void dropCache() throws IOException {
+        whileOpen(() -> LinuxHost.posix_fadvise(number(), 0, 0, LinuxHost.POSIX_FADV_DONTNEED));
+    }
+
     @Override
     public void write(long offset, ByteBuffer source) throws IOException {
         requireWritable();

@@ -58,6 +58,14 @@ public final class OpenedImage implements Closeable {
         return identities;
     }
 
+    /** Has the host forget what it keeps of these files in memory, so that they are read from their storage next; a mere wish. */
+    public void dropCaches() throws IOException {
+        file.dropCache();
+        for (NativeFile linked : links.files()) {
+            linked.dropCache();
+        }
+    }
+
     /**
      * @return what a reader of the report should know about the host's part: other users, the host's file system; each a
      *     sentence. May grow while the image is planned.

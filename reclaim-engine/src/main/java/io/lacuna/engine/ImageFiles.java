@@ -1,8 +1,9 @@
 package io.lacuna.engine;
 
+import io.lacuna.blockio.HostFile;
+import io.lacuna.diskimage.DiskImages;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.SeekableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -84,10 +85,8 @@ public final class ImageFiles {
             return false;
         }
         ByteBuffer head = ByteBuffer.allocate(HEAD_SIZE);
-        try (SeekableByteChannel channel = Files.newByteChannel(file)) {
-            while (head.hasRemaining() && channel.read(head) >= 0) {
-                // Reads on until the head is full or the file ends.
-            }
+        try (HostFile opened = DiskImages.look(file)) {
+            opened.read(0, head.limit((int) Math.min(HEAD_SIZE, opened.size())));
         } catch (IOException e) {
             // Whether it is an image cannot be told; opening it will say why.
             return true;

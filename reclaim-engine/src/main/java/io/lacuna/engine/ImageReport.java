@@ -1,6 +1,7 @@
 package io.lacuna.engine;
 
 import io.lacuna.blockio.ImageLayer;
+import io.lacuna.engine.proof.LiveProof;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -22,10 +23,11 @@ import java.util.List;
  * @param layers the image's files and its parents
  * @param volumes what is on the disk
  * @param remarks what else is worth knowing
+ * @param proof what the run can prove of it; null if nobody asked, or if the run never came so far
  */
 public record ImageReport(Path path, String format, String formatSource, long virtualSize, Verdict verdict, String reason,
         long hostBytesBefore, long hostBytesAfter, long plannedBytes, long unreferencedBytes, long zeroBytes, long elapsedMillis,
-        List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks) {
+        List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks, LiveProof proof) {
 
     public ImageReport {
         layers = List.copyOf(layers);
@@ -58,7 +60,20 @@ public record ImageReport(Path path, String format, String formatSource, long vi
 
     static ImageReport ended(Path path, Verdict verdict, String reason, long elapsedMillis) {
         return new ImageReport(path, null, null, 0, verdict, reason, -1, -1, 0, 0, 0, elapsedMillis, List.of(), List.of(),
-                List.of());
+                List.of(), null);
+    }
+
+    /** @return this report with what was found out in the end; live bytes that differ make it a failure */
+    ImageReport with(LiveProof found) {
+        boolean differs = found != null && found.differs();
+        return new ImageReport(path, format, formatSource, virtualSize, differs ? Verdict.FAILED : verdict,
+                differs ? "VERIFICATION FOUND A DIFFERENCE: " + found.difference() : reason, hostBytesBefore, hostBytesAfter,
+                plannedBytes, unreferencedBytes, zeroBytes, elapsedMillis, layers, volumes, remarks, found);
+    }
+
+    /** @return whether live bytes are known to read otherwise than before the run */
+    public boolean differs() {
+        return proof != null && proof.differs();
     }
 
     /** @return free bytes over all volumes that could be read */

@@ -27,6 +27,13 @@ public final class ReclaimOptions {
         SWAP
     }
 
+    /** What is compared before and after. */
+    public enum Verify {
+        NONE,
+        /** A SHA-256 over all bytes that the run does not discard. */
+        LIVE
+    }
+
     /** Bytes of the largest granularity, 1 TiB: no host has one that large, and sums with it do not overflow. */
     public static final long MAX_GRANULARITY = 1L << 40;
 
@@ -40,6 +47,8 @@ public final class ReclaimOptions {
     private final VolumeOptions volumeOptions;
     private final boolean zeroes;
     private final Path undo;
+    private final Verify verify;
+    private final boolean listDiscarded;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -52,6 +61,8 @@ public final class ReclaimOptions {
         volumeOptions = builder.volumeOptions;
         zeroes = builder.zeroes;
         undo = builder.undo;
+        verify = builder.verify;
+        listDiscarded = builder.listDiscarded;
     }
 
     public static Builder builder() {
@@ -107,6 +118,15 @@ public final class ReclaimOptions {
         return undo;
     }
 
+    public Verify verify() {
+        return verify;
+    }
+
+    /** @return whether the report lists what is discarded range by range, which takes 16 bytes of memory each */
+    public boolean listDiscarded() {
+        return listDiscarded;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -119,6 +139,8 @@ public final class ReclaimOptions {
         private VolumeOptions volumeOptions = VolumeOptions.NONE;
         private boolean zeroes;
         private Path undo;
+        private Verify verify = Verify.NONE;
+        private boolean listDiscarded;
 
         private Builder() {
         }
@@ -182,6 +204,17 @@ public final class ReclaimOptions {
         /** @param place a new file, or a directory for such files; null to keep nothing */
         public Builder undo(Path place) {
             undo = place;
+            return this;
+        }
+
+        public Builder verify(Verify value) {
+            verify = value;
+            return this;
+        }
+
+        /** @param value whether to list what is discarded also without {@link Verify#LIVE}, which does so anyway */
+        public Builder listDiscarded(boolean value) {
+            listDiscarded = value;
             return this;
         }
 

@@ -11,6 +11,7 @@ import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
+import io.lacuna.engine.proof.LiveProof;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -145,7 +146,13 @@ public final class ReclaimSession implements Closeable {
 
     /** @return what the plan would do, as the report of a dry run */
     public ImageReport report(ReclaimPlan plan) throws IOException {
-        return report(plan, hostBytesBefore);
+        return report(plan, Progress.NONE);
+    }
+
+    /** As {@link #report(ReclaimPlan)}; the digest of the live bytes, if it is asked for, takes a while. */
+    ImageReport report(ReclaimPlan plan, Progress progress) throws IOException {
+        LiveCheck check = new LiveCheck(options, opened, plan, known.get(0), progress);
+        return report(plan, hostBytesBefore).with(check.untouched(true));
     }
 
     /**
@@ -160,10 +167,12 @@ public final class ReclaimSession implements Closeable {
             throw new IllegalStateException("opened for " + options.purpose());
         }
         ReclaimPlan current = plan.isMadeBy(image) ? plan : replan(plan);
+        LiveCheck check = new LiveCheck(options, opened, current, known.get(0), progress);
         if (current.isRefused()) {
-            return report(current, hostBytesBefore);
+            return report(current, hostBytesBefore).with(check.untouched(false));
         }
-        if (!current.isEmpty()) {
+        boolean changes = !current.isEmpty();
+        if (changes) {
             kept.keep(opened, current.deallocation(), marker != null && marker.stands());
             requireUnchanged(current);
             boolean marked = marker != null && current.deallocation().changesTables();
@@ -177,7 +186,9 @@ public final class ReclaimSession implements Closeable {
         if (marker != null && mayRepair()) {
             marker.remove();
         }
-        return report(current, image.hostBytes());
+        long hostBytesAfter = image.hostBytes();
+        LiveProof proof = changes ? check.changed(progress) : check.untouched(false);
+        return report(current, hostBytesAfter).with(proof);
     }
 
     /** A run that changes no table cannot take back what leaked, so the sign of the leak stays. */
@@ -236,7 +247,7 @@ public final class ReclaimSession implements Closeable {
         return new ImageReport(path, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
                 verdict, verdict == ImageReport.Verdict.REFUSED ? plan.refusal() : null, hostBytesBefore, hostBytesAfter,
                 deallocation.plannedBytes(), deallocation.unreferencedBytes(), plan.zeroBytes(), Reclaimer.millisSince(startNanos),
-                image.layers(), plan.volumes(), all);
+                image.layers(), plan.volumes(), all, null);
     }
 
     @Override

@@ -45,7 +45,7 @@ public final class Reclaimer {
             try (ReclaimSession session = open(image, options)) {
                 ReclaimPlan plan = session.plan();
                 return options.purpose() == ReclaimOptions.Purpose.RECLAIM ? session.apply(plan, progress)
-                        : session.report(plan);
+                        : session.report(plan, progress);
             }
         });
         return done != null ? done : ended[0];

@@ -3,15 +3,24 @@ package io.lacuna.engine;
 import com.fasterxml.jackson.core.JsonEncoding;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.ImageLayer;
+import io.lacuna.engine.proof.CanonicalJson;
+import io.lacuna.engine.proof.LiveDigest;
+import io.lacuna.engine.proof.LiveProof;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 
 /** Writes the report document, schema {@value #SCHEMA}: UTF-8, all sizes in bytes. */
 public final class ReportJson {
 
     public static final String SCHEMA = "lacuna.report/1";
+    /** The first field of a canonical report, and its value; the schema stands in its last bytes. */
+    public static final String CANONICAL = "RFC 8785";
 
     private ReportJson() {
     }
@@ -24,6 +33,33 @@ public final class ReportJson {
     /** Writes the document of a copy: the source as the one image, with the new file as its "copy". */
     public static void write(CopyReport run, OutputStream out) throws IOException {
         write(new RunReport(false, List.of(run.source())), run.copy(), out);
+    }
+
+    /**
+     * Writes the document in canonical form (RFC 8785), with every range that was discarded, and flushes; the stream stays open.
+     *
+     * @param signedBy who will sign it: names and values; null if nobody will
+     */
+    public static void writeCanonical(RunReport run, Map<String, String> signedBy, OutputStream out) throws IOException {
+        ByteArrayOutputStream plain = new ByteArrayOutputStream();
+        write(run, null, plain);
+        Map<String, Object> document = object(CanonicalJson.parse(plain.toByteArray()));
+        document.put("canonical", CANONICAL);
+        document.put("signedBy", signedBy);
+        List<?> images = (List<?>) document.get("images");
+        for (int i = 0; i < images.size(); i++) {
+            LiveProof proof = run.images().get(i).proof();
+            if (proof != null) {
+                // Too many to be held in any other form.
+                object(object(images.get(i)).get("proof")).put("discarded", proof.discarded());
+            }
+        }
+        CanonicalJson.write(document, out);
+    }
+
+    @SuppressWarnings("unchecked")
+    private static Map<String, Object> object(Object parsed) {
+        return (Map<String, Object>) parsed;
     }
 
     private static void write(RunReport run, CopyReport.Copy copy, OutputStream out) throws IOException {
@@ -75,10 +111,45 @@ public final class ReportJson {
         }
         json.writeEndArray();
         writeStrings(json, "remarks", image.remarks());
+        if (image.proof() != null) {
+            writeProof(image.proof(), json);
+        }
         if (copy != null) {
             writeCopy(copy, json);
         }
         json.writeEndObject();
+    }
+
+    private static void writeProof(LiveProof proof, JsonGenerator json) throws IOException {
+        json.writeObjectFieldStart("proof");
+        json.writeStringField("digest", LiveDigest.NAME);
+        json.writeStringField("before", proof.before());
+        json.writeStringField("after", proof.after());
+        json.writeStringField("difference", proof.difference());
+        json.writeNumberField("discardedBytes", proof.discarded().totalBytes());
+        json.writeNumberField("discardedExtents", proof.discarded().count());
+        writeIdentity("fileBefore", proof.identityBefore(), json);
+        writeIdentity("fileAfter", proof.identityAfter(), json);
+        json.writeEndObject();
+    }
+
+    /** As text where a number could be larger than every reader of JSON can hold. */
+    private static void writeIdentity(String name, FileIdentity identity, JsonGenerator json) throws IOException {
+        if (identity == null) {
+            json.writeNullField(name);
+            return;
+        }
+        json.writeObjectFieldStart(name);
+        json.writeStringField("device", (identity.device() >>> Integer.SIZE) + ":" + (int) identity.device());
+        json.writeStringField("inode", Long.toUnsignedString(identity.inode()));
+        json.writeNumberField("size", identity.size());
+        json.writeStringField("modified", instant(identity.modifiedNanos()));
+        json.writeStringField("changed", instant(identity.changedNanos()));
+        json.writeEndObject();
+    }
+
+    private static String instant(long nanos) {
+        return Instant.ofEpochSecond(0, nanos).toString();
     }
 
     private static void writeCopy(CopyReport.Copy copy, JsonGenerator json) throws IOException {

@@ -10,13 +10,16 @@ public record RunReport(boolean dryRun, List<ImageReport> images) {
     }
 
     /**
-     * The exit status of the run: that of its worst image, where a failure is worse than a refusal, for a refusal is sure to
-     * have changed nothing.
+     * The exit status of the run: that of its worst image. A changed live byte is the worst; a failure is worse than a refusal,
+     * for a refusal is sure to have changed nothing.
      *
-     * @return 0 done, 1 an I/O or internal failure, 3 refused
+     * @return 0 done, 1 an I/O or internal failure, 3 refused, 4 live bytes differ
      */
     public int exitStatus() {
         int status = 0;
+        if (images.stream().anyMatch(ImageReport::differs)) {
+            return 4;
+        }
         for (ImageReport image : images) {
             if (image.verdict() == ImageReport.Verdict.FAILED) {
                 return 1;

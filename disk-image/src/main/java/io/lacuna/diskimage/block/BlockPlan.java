@@ -116,6 +116,13 @@ public final class BlockPlan implements Deallocation {
     }
 
     @Override
+    public ExtentSet discarded() {
+        ExtentSet gone = reclaimable.union(unmapped);
+        // A moved block is written again without its free bytes.
+        return isPacking() ? gone.union(freePieces.guestBytes()) : gone;
+    }
+
+    @Override
     public List<Retained> retained() {
         return retained;
     }

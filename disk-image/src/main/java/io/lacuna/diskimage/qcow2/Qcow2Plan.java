@@ -28,6 +28,12 @@ record Qcow2Plan(Qcow2Image image, ExtentSet reclaimable, List<Retained> retaine
 
 
     @Override
+    public ExtentSet discarded() {
+        return tables == null ? reclaimable
+                : reclaimable.union(tables.unmappedGuest().intersect(ExtentSet.ofRange(0, image.virtualSize())));
+    }
+
+    @Override
     public boolean isEmpty() {
         return leavesImageAlone() && (journal == null || !journal.stands());
     }

@@ -129,6 +129,15 @@ final class TableChanges {
         return recounted.build();
     }
 
+    /** @return bytes of the disk in the clusters that are unmapped; the last cluster may reach behind its end */
+    ExtentSet unmappedGuest() {
+        ExtentSet.Builder guest = ExtentSet.builder();
+        for (int i = 0; i < unmapped.size(); i++) {
+            guest.add(unmapped.guest(i) * header.clusterSize(), unmapped.count(i) * header.clusterSize());
+        }
+        return guest.build();
+    }
+
     /** @return byte ranges of the clusters whose counts become 0 */
     ExtentSet freed() {
         return freed.build();

@@ -1,7 +1,9 @@
 package io.lacuna.diskimage.vmdk;
 
 import io.lacuna.blockio.HostFile;
+import io.lacuna.diskimage.DiskImages;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -32,8 +34,10 @@ final class Neighbours {
         if (!Files.isRegularFile(neighbour, LinkOption.NOFOLLOW_LINKS)) {
             return null;
         }
-        try (var in = Files.newInputStream(neighbour)) {
-            String text = new String(in.readNBytes(VmdkDescriptor.MAX_SIZE), StandardCharsets.UTF_8);
+        try (HostFile opened = DiskImages.look(neighbour)) {
+            ByteBuffer head = ByteBuffer.allocate((int) Math.min(VmdkDescriptor.MAX_SIZE, opened.size()));
+            opened.read(0, head);
+            String text = new String(head.array(), StandardCharsets.UTF_8);
             return VmdkDescriptor.recognises(text) && text.contains("\"" + name + "\"") ? neighbour.getFileName().toString() : null;
         } catch (IOException unreadable) {
             return null;

@@ -1,0 +1,258 @@
+package io.lacuna.engine.proof;
+
+import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.Progress;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The SHA-256 over all live bytes of a virtual disk, as a hash tree, called {@value #NAME} in reports. All numbers are unsigned and
+ * big-endian.
+ *
+ * <p>Chunk n is the bytes {@code [n MiB, (n + 1) MiB)} of the disk, the last one as far as the disk goes. A chunk's leaf is the
+ * SHA-256 of a byte 0 and, for each of its live runs in rising order, the run's first byte counted from the chunk's (32 bits), its
+ * length in bytes (32 bits), and its bytes; a chunk without a live byte is the SHA-256 of the byte 0. The leaves make a tree in the
+ * shape of RFC 6962, whose nodes are the SHA-256 of a byte 1 and the two digests below. The digest of the disk is the SHA-256 of a
+ * byte 2, the disk's size in bytes (64 bits) and the tree's top (a single leaf is that; a disk without bytes has 32 zeros there).
+ *
+ * <p>Stretches that are known to be zeros, or not to be live, cost next to nothing, however long they are.
+ */
+public final class LiveDigest {
+
+    /** The name of this way to compute it. */
+    public static final String NAME = "lacuna.live-sha256/1";
+
+    static final int CHUNK = 1 << 20;
+    private static final byte ROOT = 2;
+    /** Chunks that are read at a time. */
+    private static final int GROUP = 4;
+    private static final int MOST_THREADS = 8;
+    /** To read on over less than this is quicker than to begin another read. */
+    private static final int WORTH_SKIPPING = 128 << 10;
+
+    private final BlockSource disk;
+    private final ExtentSet data;
+    private final ExtentSet absent;
+    private final long chunks;
+    private final MerkleTree tree = new MerkleTree();
+    private final Queue<Step> pending = new ArrayDeque<>();
+    private final Queue<byte[]> buffers = new ConcurrentLinkedQueue<>();
+    private int reading;
+
+    /** Leaves to append: those of a group, once it is read, or many that are all the same. */
+    private record Step(Future<byte[][]> group, byte[][] uniform, long from, long to) {
+    }
+
+    private LiveDigest(BlockSource disk, ExtentSet data, ExtentSet absent) {
+        this.disk = disk;
+        this.data = data;
+        this.absent = absent;
+        this.chunks = disk.size() / CHUNK + (disk.size() % CHUNK == 0 ? 0 : 1);
+    }
+
+    /**
+     * Reads all live bytes of an image and computes their digest.
+     *
+     * @param absent bytes of the disk that are not live
+     * @return 64 hexadecimal digits
+     */
+    public static String of(DiskImage image, ExtentSet absent, Progress progress) throws IOException {
+        return of(image.guest(), image.mayHoldData(), absent, progress);
+    }
+
+    /** @param data outside of these ranges the disk reads as zeros */
+    static String of(BlockSource disk, ExtentSet data, ExtentSet absent, Progress progress) throws IOException {
+        return HexFormat.of().formatHex(new LiveDigest(disk, data, absent).compute(progress));
+    }
+
+    private byte[] compute(Progress progress) throws IOException {
+        int threads = Math.max(2, Math.min(MOST_THREADS, Runtime.getRuntime().availableProcessors()));
+        ExecutorService workers = Executors.newFixedThreadPool(threads, task -> {
+            Thread thread = new Thread(task, "live digest");
+            thread.setDaemon(true);
+            return thread;
+        });
+        try {
+            addAll(workers, 2 * threads, progress);
+        } finally {
+            stop(workers);
+        }
+        MessageDigest sha = MerkleTree.sha256();
+        sha.update(ROOT);
+        sha.update(ByteBuffer.allocate(Long.BYTES).putLong(disk.size()).array());
+        byte[] top = tree.top();
+        return sha.digest(top == null ? new byte[sha.getDigestLength()] : top);
+    }
+
+    private void addAll(ExecutorService workers, int ahead, Progress progress) throws IOException {
+        byte[][] zeros = MerkleTree.uniform(leaf(MerkleTree.sha256(), new byte[CHUNK], 0, 0, CHUNK, ExtentSet.EMPTY));
+        byte[][] nothing = MerkleTree.uniform(MerkleTree.sha256().digest(new byte[] {MerkleTree.LEAF}));
+        long total = data.minus(absent).totalBytes();
+        long done = 0;
+        for (long chunk = 0; chunk < chunks;) { // Ends: every step has at least one chunk.
+            long dead = deadUntil(chunk);
+            long end = Math.max(dead, zerosUntil(chunk));
+            if (end > chunk) {
+                pending.add(new Step(null, dead > chunk ? nothing : zeros, chunk, end));
+            } else {
+                while (reading >= ahead) {
+                    take();
+                }
+                end = groupEnd(chunk);
+                long first = chunk;
+                long last = end;
+                ExtentSet wanted = wanted(first, last);
+                if (!wanted.isEmpty()) {
+                    disk.prefetch(wanted.start(0), wanted.end(wanted.count() - 1) - wanted.start(0));
+                }
+                pending.add(new Step(workers.submit(() -> leaves(first, last, wanted)), null, first, last));
+                reading++;
+                done += wanted.totalBytes();
+                progress.advanced(done, total);
+            }
+            chunk = end;
+        }
+        while (!pending.isEmpty()) {
+            take();
+        }
+    }
+
+    private long deadUntil(long chunk) {
+        return chunksUntil(absent, chunk, true);
+    }
+
+    private long zerosUntil(long chunk) {
+        return Math.min(chunksUntil(absent, chunk, false), chunksUntil(data, chunk, false));
+    }
+
+    /** @return the chunk behind those that are worth reading together: none of them is known without that */
+    private long groupEnd(long chunk) {
+        long end = chunk + 1;
+        while (end < chunks && end - chunk < GROUP && deadUntil(end) == end && zerosUntil(end) == end) {
+            end++;
+        }
+        return end;
+    }
+
+    /** @return the chunk behind the last whole one from this on that is all inside the set, or else all outside of it */
+    private long chunksUntil(ExtentSet set, long chunk, boolean inside) {
+        long start = chunk * CHUNK;
+        long whole = disk.size() / CHUNK;
+        int index = set.indexOfFirstEndingAfter(start);
+        boolean within = index < set.count() && set.start(index) <= start;
+        if (within != inside) {
+            return chunk;
+        }
+        long end = inside ? set.end(index) : index < set.count() ? set.start(index) : Long.MAX_VALUE;
+        return Math.max(chunk, Math.min(whole, end / CHUNK));
+    }
+
+    private ExtentSet wanted(long first, long last) {
+        Extent range = new Extent(first * CHUNK, Math.min(last * CHUNK, disk.size()) - first * CHUNK);
+        return data.intersect(range).minus(absent.intersect(range));
+    }
+
+    private void take() throws IOException {
+        Step step = pending.remove();
+        if (step.uniform() != null) {
+            tree.appendUniform(step.uniform(), step.from(), step.to());
+            return;
+        }
+        reading--;
+        for (byte[] leaf : await(step.group())) {
+            tree.append(leaf, 0);
+        }
+    }
+
+    private byte[][] leaves(long first, long last, ExtentSet wanted) throws IOException {
+        byte[] buffer = buffers.poll();
+        if (buffer == null) {
+            buffer = new byte[GROUP * CHUNK];
+        }
+        long start = first * CHUNK;
+        int length = (int) (Math.min(last * CHUNK, disk.size()) - start);
+        fill(buffer, start, length, wanted);
+        MessageDigest sha = MerkleTree.sha256();
+        byte[][] leaves = new byte[(int) (last - first)][];
+        for (int i = 0; i < leaves.length; i++) {
+            int from = i * CHUNK;
+            leaves[i] = leaf(sha, buffer, from, start + from, Math.min(CHUNK, length - from), absent);
+        }
+        buffers.add(buffer);
+        return leaves;
+    }
+
+    /** What is read over between two wanted ranges is either not live or reads as zeros, as it must. */
+    private void fill(byte[] buffer, long start, int length, ExtentSet wanted) throws IOException {
+        if (!wanted.contains(start, length)) {
+            Arrays.fill(buffer, 0, length, (byte) 0);
+        }
+        for (int i = 0; i < wanted.count(); i++) {
+            long from = wanted.start(i);
+            while (i + 1 < wanted.count() && wanted.start(i + 1) - wanted.end(i) < WORTH_SKIPPING) {
+                i++;
+            }
+            disk.read(from, ByteBuffer.wrap(buffer, (int) (from - start), (int) (wanted.end(i) - from)));
+        }
+    }
+
+    /**
+     * @param from index of the chunk's first byte in the buffer
+     * @param start byte of the disk where the chunk begins
+     */
+    private static byte[] leaf(MessageDigest sha, byte[] buffer, int from, long start, int length, ExtentSet absent) {
+        sha.update(MerkleTree.LEAF);
+        long end = start + length;
+        long position = start;
+        for (int i = absent.indexOfFirstEndingAfter(start); position < end; i++) {
+            long runEnd = i < absent.count() ? Math.min(end, absent.start(i)) : end;
+            if (runEnd > position) {
+                int offset = (int) (position - start);
+                int bytes = (int) (runEnd - position);
+                sha.update(ByteBuffer.allocate(2 * Integer.BYTES).putInt(offset).putInt(bytes).array());
+                sha.update(buffer, from + offset, bytes);
+            }
+            position = i < absent.count() ? Math.max(position, absent.end(i)) : end;
+        }
+        return sha.digest();
+    }
+
+    private static byte[][] await(Future<byte[][]> group) throws IOException {
+        try {
+            return group.get();
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof IOException failure) {
+                throw failure;
+            }
+            throw new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted");
+        }
+    }
+
+    /** Waits, for what still reads must not find the image closed. */
+    private static void stop(ExecutorService workers) {
+        workers.shutdownNow();
+        try {
+            workers.awaitTermination(1, TimeUnit.MINUTES);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
