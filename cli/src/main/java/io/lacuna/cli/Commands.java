@@ -148,6 +148,7 @@ final class Commands {
                 .format(result.matchedOptionValue("--format", (String) null))
                 .allowedBackingDirectories(result.matchedOptionValue("--allow-backing", List.of()))
                 .includes(Set.copyOf(result.matchedOptionValue("--include", List.of())))
+                .children(result.matchedOptionValue("--children", List.of()))
                 .build();
     }
 }

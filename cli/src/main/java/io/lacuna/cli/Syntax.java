@@ -78,6 +78,10 @@ final class Syntax {
         spec.addOption(value("SIZE", long.class, "Leave free ranges alone that are shorter than SIZE.", "--min-extent")
                 .converters(Converter.size()).build());
         spec.addOption(include("release"));
+        spec.addOption(value("PATH", List.class, "An image that is based on IMAGE, or a directory to search for such images; may be "
+                + "given several times. Whoever names all of them can, with --replay-journal, give back what is free in IMAGE and in "
+                + "each of them. Without it they are looked for beside IMAGE and among running machines.", "--children")
+                .auxiliaryTypes(Path.class).build());
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(Converter.jobs()).build());

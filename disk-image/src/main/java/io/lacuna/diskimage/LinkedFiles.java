@@ -91,7 +91,7 @@ final class LinkedFiles implements ImageLinks {
         NativeFile backing = open(path, name, access);
         boolean free = false;
         try {
-            said.remarks().addAll(HostGuard.ofBackingFile(backing, access));
+            said.remarks().addAll(HostGuard.ofBackingFile(backing, access, options.held()));
             said.files().add(backing);
             free = true;
         } finally {
@@ -99,7 +99,7 @@ final class LinkedFiles implements ImageLinks {
                 backing.close();
             }
         }
-        Options readOnly = new Options(access, format, options.allowedBackingDirectories());
+        Options readOnly = new Options(access, format, options.allowedBackingDirectories(), false, options.held());
         return DiskImages.openAs(format, backing,
                 new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said, depth + 1));
     }

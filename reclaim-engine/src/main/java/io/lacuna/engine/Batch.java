@@ -1,18 +1,21 @@
 package io.lacuna.engine;
 
 import io.lacuna.blockio.Progress;
+import io.lacuna.diskimage.HeldFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/** Many images in one run: each on its own, so that what happens to one never stops the rest. */
+/** Many images in one run: each on its own, or with those of its chain, and what happens to one never stops the rest. */
 public final class Batch {
 
     private Batch() {
@@ -33,49 +36,64 @@ public final class Batch {
      * @return one report an image, in the order given
      */
     public static RunReport run(List<Path> images, ReclaimOptions options, int jobs, Listener listener) {
+        ChildSearch search = new ChildSearch();
         List<Path> distinct = distinct(images);
-        List<ImageReport> reports = new ArrayList<>();
-        if (jobs == 1 || distinct.size() == 1) {
-            for (Path image : distinct) {
-                reports.add(runOne(image, options, listener));
+        List<List<Path>> chains = distinct.size() == 1 ? List.of(distinct) : ChainRun.groups(distinct, search);
+        Map<Path, ImageReport> reports = new ConcurrentHashMap<>();
+        if (jobs == 1 || chains.size() == 1) {
+            for (List<Path> chain : chains) {
+                run(chain, options, listener, search, reports);
             }
         } else {
-            runParallel(distinct, options, Math.min(jobs, distinct.size()), listener, reports);
+            runParallel(chains, options, Math.min(jobs, chains.size()), listener, search, reports);
         }
-        return new RunReport(options.purpose() != ReclaimOptions.Purpose.RECLAIM, reports);
+        return new RunReport(options.purpose() != ReclaimOptions.Purpose.RECLAIM,
+                distinct.stream().map(reports::get).toList());
     }
 
-    private static void runParallel(List<Path> images, ReclaimOptions options, int jobs, Listener listener,
-            List<ImageReport> reports) {
+    private static void runParallel(List<List<Path>> chains, ReclaimOptions options, int jobs, Listener listener,
+            ChildSearch search, Map<Path, ImageReport> reports) {
         ExecutorService workers = Executors.newFixedThreadPool(jobs);
         try {
-            List<Future<ImageReport>> pending = new ArrayList<>();
-            for (Path image : images) {
-                pending.add(workers.submit(() -> runOne(image, options, listener)));
+            List<Future<?>> pending = new ArrayList<>();
+            for (List<Path> chain : chains) {
+                pending.add(workers.submit(() -> run(chain, options, listener, search, reports)));
             }
             for (int i = 0; i < pending.size(); i++) {
-                reports.add(await(pending.get(i), images.get(i)));
+                String failure = await(pending.get(i));
+                for (Path image : chains.get(i)) {
+                    reports.computeIfAbsent(image, missing -> ImageReport.ended(missing, ImageReport.Verdict.FAILED, failure, 0));
+                }
             }
         } finally {
             workers.shutdown();
         }
     }
 
-    private static ImageReport await(Future<ImageReport> pending, Path image) {
+    /** @return what went wrong; null if nothing did */
+    private static String await(Future<?> pending) {
         try {
-            return pending.get();
+            pending.get();
+            return null;
         } catch (ExecutionException e) {
-            return ImageReport.ended(image, ImageReport.Verdict.FAILED, "internal error: " + e.getCause(), 0);
+            return "internal error: " + e.getCause();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return ImageReport.ended(image, ImageReport.Verdict.FAILED, "interrupted", 0);
+            return "interrupted";
         }
     }
 
-    private static ImageReport runOne(Path image, ReclaimOptions options, Listener listener) {
-        ImageReport report = Reclaimer.run(image, options, listener.started(image));
+    private static void run(List<Path> chain, ReclaimOptions options, Listener listener, ChildSearch search,
+            Map<Path, ImageReport> reports) {
+        if (chain.size() > 1) {
+            ChainRun.run(chain, options, listener, search, reports::put);
+            return;
+        }
+        Path image = chain.get(0);
+        ImageReport report = Reclaimer.run(image, options, listener.started(image),
+                new RunContext(search, new HeldFiles()));
+        reports.put(image, report);
         listener.ended(report);
-        return report;
     }
 
     private static List<Path> distinct(List<Path> images) {
@@ -89,7 +107,7 @@ public final class Batch {
         return distinct;
     }
 
-    private static Path identityOf(Path image) {
+    static Path identityOf(Path image) {
         try {
             return image.toRealPath();
         } catch (IOException notThere) {

@@ -21,15 +21,26 @@ import java.util.List;
  * @param layers the image's files and its parents
  * @param volumes what is on the disk
  * @param remarks what else is worth knowing
+ * @param children images that are based on it, as far as they are known; as a tree, each after the one it is based
+ *     on and before that one's next child
  */
 public record ImageReport(Path path, String format, String formatSource, long virtualSize, Verdict verdict, String reason,
         long hostBytesBefore, long hostBytesAfter, long plannedBytes, long unreferencedBytes, long elapsedMillis,
-        List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks) {
+        List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks, List<ChildImage> children) {
 
     public ImageReport {
+        children = List.copyOf(children);
         layers = List.copyOf(layers);
         volumes = List.copyOf(volumes);
         remarks = List.copyOf(remarks);
+    }
+
+    /** Of an image whose children were not looked for. */
+    public ImageReport(Path path, String format, String formatSource, long virtualSize, Verdict verdict, String reason,
+            long hostBytesBefore, long hostBytesAfter, long plannedBytes, long unreferencedBytes, long elapsedMillis,
+            List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks) {
+        this(path, format, formatSource, virtualSize, verdict, reason, hostBytesBefore, hostBytesAfter, plannedBytes,
+                unreferencedBytes, elapsedMillis, layers, volumes, remarks, List.of());
     }
 
     /** The outcome; in a dry run, the outcome a run would have. */

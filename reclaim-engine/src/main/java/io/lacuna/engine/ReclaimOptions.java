@@ -38,6 +38,7 @@ public final class ReclaimOptions {
     private final List<Path> allowedBackingDirectories;
     private final Set<Include> includes;
     private final VolumeOptions volumeOptions;
+    private final List<Path> children;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -48,6 +49,7 @@ public final class ReclaimOptions {
         allowedBackingDirectories = List.copyOf(builder.allowedBackingDirectories);
         includes = Set.copyOf(builder.includes);
         volumeOptions = builder.volumeOptions;
+        children = List.copyOf(builder.children);
     }
 
     public static Builder builder() {
@@ -90,6 +92,11 @@ public final class ReclaimOptions {
         return volumeOptions;
     }
 
+    /** @return what the caller says is based on the images: files, and directories to search */
+    public List<Path> children() {
+        return children;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -100,6 +107,7 @@ public final class ReclaimOptions {
         private List<Path> allowedBackingDirectories = List.of();
         private Set<Include> includes = Set.of();
         private VolumeOptions volumeOptions = VolumeOptions.NONE;
+        private List<Path> children = List.of();
 
         private Builder() {
         }
@@ -151,6 +159,12 @@ public final class ReclaimOptions {
 
         public Builder volumeOptions(VolumeOptions value) {
             volumeOptions = value;
+            return this;
+        }
+
+        /** @param paths all that is based on the images: files, and directories to search. Empty to look for them */
+        public Builder children(List<Path> paths) {
+            children = paths;
             return this;
         }
 

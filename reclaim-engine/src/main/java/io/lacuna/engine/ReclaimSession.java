@@ -26,6 +26,7 @@ public final class ReclaimSession implements Closeable {
     private final ReclaimOptions options;
     private final OpenedImage opened;
     private final DiskImage image;
+    private final ParentRule parents;
     private final RunMarker marker;
     private final long startNanos;
     private final long hostBytesBefore;
@@ -33,37 +34,41 @@ public final class ReclaimSession implements Closeable {
     /** The image's files as they were before anything of them was read, or as the last apply left them; its own first. */
     private List<FileIdentity> known;
 
-    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, long startNanos) throws IOException {
+    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, ParentRule parents, long startNanos)
+            throws IOException {
         this.startNanos = startNanos;
         this.path = path;
         this.options = options;
         this.opened = opened;
         this.image = opened.image();
+        this.parents = parents;
         this.hostBytesBefore = image.hostBytes();
         this.known = opened.identitiesWhenOpened();
         this.marker = known.get(0).blockDevice() ? null : RunMarker.of(path.toRealPath(), known.get(0));
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
+        remarks.addAll(parents.remarks());
     }
 
-    static ReclaimSession open(Path path, ReclaimOptions options) throws IOException {
+    static ReclaimSession open(Path path, ReclaimOptions options, RunContext context) throws IOException {
         long startNanos = System.nanoTime();
-        OpenedImage opened = DiskImages.open(path, openOptions(options));
+        OpenedImage opened = DiskImages.open(path, openOptions(options, context));
         try {
-            return new ReclaimSession(path, options, opened, startNanos);
+            return new ReclaimSession(path, options, opened, ParentRule.of(opened, options, context), startNanos);
         } catch (IOException | RuntimeException e) {
             opened.close();
             throw e;
         }
     }
 
-    private static DiskImages.Options openOptions(ReclaimOptions options) {
+    private static DiskImages.Options openOptions(ReclaimOptions options, RunContext context) {
         DiskImages.Access access = switch (options.purpose()) {
             case INSPECT -> DiskImages.Access.INSPECT;
             case DRY_RUN -> DiskImages.Access.PLAN;
             case RECLAIM -> DiskImages.Access.WRITE;
         };
-        return new DiskImages.Options(access, options.format(), options.allowedBackingDirectories());
+        return new DiskImages.Options(access, options.format(), options.allowedBackingDirectories(),
+                options.mode() == ReclaimMode.PUNCH, context.held());
     }
 
     /** @return the opened disk, for callers that want more than the report says */
@@ -77,7 +82,7 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        Survey.Result survey = Survey.of(image.guest(), options.includes(), options.volumeOptions());
+        Survey.Result survey = parents.judge(Survey.of(image.guest(), options.includes(), options.volumeOptions()));
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
                 remarks.add(remark);
@@ -210,11 +215,15 @@ public final class ReclaimSession implements Closeable {
         return new ImageReport(path, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
                 verdict, verdict == ImageReport.Verdict.REFUSED ? plan.refusal() : null, hostBytesBefore, hostBytesAfter,
                 deallocation.plannedBytes(), deallocation.unreferencedBytes(), Reclaimer.millisSince(startNanos),
-                image.layers(), plan.volumes(), all);
+                image.layers(), plan.volumes(), all, parents.children());
     }
 
     @Override
     public void close() throws IOException {
-        opened.close();
+        try {
+            parents.close();
+        } finally {
+            opened.close();
+        }
     }
 }
