@@ -24,9 +24,8 @@ final class HostGuard {
     /** @return remarks, each a sentence */
     static List<String> ofImage(NativeFile file, Options options) throws IOException {
         Access access = options.access();
-        Role role = access != Access.WRITE ? Role.READER
-                : options.beneathReaders() && ImageLocks.conflict(file, Role.WRITER).isPresent() ? Role.BENEATH : Role.WRITER;
-        List<String> remarks = access != Access.WRITE && options.held().holds(file) ? new ArrayList<>() : guard(file, access, role);
+        List<String> remarks = access != Access.WRITE && options.held().holds(file) ? new ArrayList<>()
+                : ofDataFile(file, options);
         if (access == Access.INSPECT) {
             SavedMemory.ofThisHost().find(file, remarks::add).ifPresent(sign -> remarks.add(sentence(sign)));
         } else if (access != Access.COPY) {
@@ -44,8 +43,10 @@ final class HostGuard {
     }
 
     /** @return remarks about a file that holds a part of an image's data */
-    static List<String> ofDataFile(NativeFile file, Access access) throws IOException {
-        return guard(file, access, access == Access.WRITE ? Role.WRITER : Role.READER);
+    static List<String> ofDataFile(NativeFile file, Options options) throws IOException {
+        Role role = options.access() != Access.WRITE ? Role.READER
+                : options.beneathReaders() && ImageLocks.conflict(file, Role.WRITER).isPresent() ? Role.BENEATH : Role.WRITER;
+        return guard(file, options.access(), role);
     }
 
     /** @return remarks about a parent, which is only read */

@@ -34,7 +34,7 @@ public record ImageBase(String name, Path path) {
         DiskImageFormat format = null;
         try {
             for (DiskImageFormat candidate : DiskImages.formats()) {
-                if (format == null && !candidate.name().equals(RawFormat.NAME) && candidate.recognises(file)) {
+                if (format == null && !candidate.name().equals(RawFormat.NAME) && candidate.mayHaveParent(file)) {
                     format = candidate;
                 }
             }

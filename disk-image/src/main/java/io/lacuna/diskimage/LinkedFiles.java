@@ -120,7 +120,7 @@ final class LinkedFiles implements ImageLinks {
         NativeFile data = open(path, name, options.access());
         boolean usable = false;
         try {
-            said.remarks().addAll(HostGuard.ofDataFile(data, options.access()));
+            said.remarks().addAll(HostGuard.ofDataFile(data, options));
             said.files().add(data);
             usable = true;
             return data;

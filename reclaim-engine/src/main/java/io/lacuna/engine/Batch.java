@@ -1,7 +1,6 @@
 package io.lacuna.engine;
 
 import io.lacuna.blockio.Progress;
-import io.lacuna.diskimage.HeldFiles;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -10,10 +9,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BiConsumer;
 
 /** Many images in one run: each on its own, or with those of its chain, and what happens to one never stops the rest. */
 public final class Batch {
@@ -36,64 +38,49 @@ public final class Batch {
      * @return one report an image, in the order given
      */
     public static RunReport run(List<Path> images, ReclaimOptions options, int jobs, Listener listener) {
-        ChildSearch search = new ChildSearch();
         List<Path> distinct = distinct(images);
-        List<List<Path>> chains = distinct.size() == 1 ? List.of(distinct) : ChainRun.groups(distinct, search);
+        ChildSearch search = new ChildSearch();
         Map<Path, ImageReport> reports = new ConcurrentHashMap<>();
-        if (jobs == 1 || chains.size() == 1) {
-            for (List<Path> chain : chains) {
-                run(chain, options, listener, search, reports);
+        CountDownLatch left = new CountDownLatch(distinct.size());
+        AtomicReference<RuntimeException> complaint = new AtomicReference<>();
+        BiConsumer<Path, ImageReport> done = (image, report) -> {
+            try {
+                listener.ended(report);
+            } catch (RuntimeException e) {
+                complaint.compareAndSet(null, e);
             }
-        } else {
-            runParallel(chains, options, Math.min(jobs, chains.size()), listener, search, reports);
-        }
-        return new RunReport(options.purpose() != ReclaimOptions.Purpose.RECLAIM,
-                distinct.stream().map(reports::get).toList());
-    }
-
-    private static void runParallel(List<List<Path>> chains, ReclaimOptions options, int jobs, Listener listener,
-            ChildSearch search, Map<Path, ImageReport> reports) {
-        ExecutorService workers = Executors.newFixedThreadPool(jobs);
+            if (reports.put(image, report) == null) {
+                left.countDown();
+            }
+        };
+        ExecutorService workers = jobs == 1 || distinct.size() < 2 ? null
+                : Executors.newFixedThreadPool(Math.min(jobs, distinct.size()));
         try {
-            List<Future<?>> pending = new ArrayList<>();
-            for (List<Path> chain : chains) {
-                pending.add(workers.submit(() -> run(chain, options, listener, search, reports)));
+            List<ChainRun.Chain> chains = distinct.size() == 1 ? List.of(new ChainRun.Chain(List.of(), distinct))
+                    : ChainRun.chains(distinct, search);
+            Executor executor = workers == null ? Runnable::run : workers;
+            for (ChainRun.Chain chain : chains) {
+                executor.execute(() -> ChainRun.start(chain, options, listener, search, executor, done));
             }
-            for (int i = 0; i < pending.size(); i++) {
-                String failure = await(pending.get(i));
-                for (Path image : chains.get(i)) {
-                    reports.computeIfAbsent(image, missing -> ImageReport.ended(missing, ImageReport.Verdict.FAILED, failure, 0));
-                }
+            left.await();
+            if (workers != null) {
+                workers.shutdown();
+                // The last locks are still to be let go.
+                workers.awaitTermination(1, TimeUnit.MINUTES);
             }
-        } finally {
-            workers.shutdown();
-        }
-    }
-
-    /** @return what went wrong; null if nothing did */
-    private static String await(Future<?> pending) {
-        try {
-            pending.get();
-            return null;
-        } catch (ExecutionException e) {
-            return "internal error: " + e.getCause();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return "interrupted";
+        } finally {
+            if (workers != null) {
+                workers.shutdown();
+            }
         }
-    }
-
-    private static void run(List<Path> chain, ReclaimOptions options, Listener listener, ChildSearch search,
-            Map<Path, ImageReport> reports) {
-        if (chain.size() > 1) {
-            ChainRun.run(chain, options, listener, search, reports::put);
-            return;
+        if (complaint.get() != null) {
+            throw complaint.get();
         }
-        Path image = chain.get(0);
-        ImageReport report = Reclaimer.run(image, options, listener.started(image),
-                new RunContext(search, new HeldFiles()));
-        reports.put(image, report);
-        listener.ended(report);
+        return new RunReport(options.purpose() != ReclaimOptions.Purpose.RECLAIM, distinct.stream()
+                .map(image -> reports.getOrDefault(image,
+                        ImageReport.ended(image, ImageReport.Verdict.FAILED, "interrupted", 0))).toList());
     }
 
     private static List<Path> distinct(List<Path> images) {

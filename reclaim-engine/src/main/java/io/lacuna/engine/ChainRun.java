@@ -4,103 +4,126 @@ import io.lacuna.blockio.Progress;
 import io.lacuna.diskimage.HeldFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Executor;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BiConsumer;
 
 /**
- * Several images of one chain or tree, planned together: each file is locked once, the root first; each layer gives back what
- * its own file system calls free; every plan is made before the first change, and the changes go from the tops to the root,
- * so that no layer changes under one whose turn is still to come. A layer that is refused or fails leaves the others their turn.
+ * Several images of one chain or tree, taken together: each file is locked once, the root first; each layer gives back what
+ * its own file system calls free; the changes go from the tops to the root, so that no layer changes under one whose turn is
+ * still to come. Those that others of the run are based on stay open until all is done; the tops come one after the other, or
+ * beside each other. A layer that is refused or fails leaves the others their turn.
  */
 final class ChainRun {
+
+    /** As long as a chain may be. */
+    private static final int LONGEST_CHAIN = 64;
 
     private final ReclaimOptions options;
     private final Batch.Listener listener;
     private final RunContext context;
-    private final List<Layer> layers = new ArrayList<>();
     private final BiConsumer<Path, ImageReport> done;
+    /** Images that others of the run are based on, root first. */
+    private final List<Inner> inner;
+    private final List<Path> tops;
+    private final AtomicInteger topsLeft;
 
-    /** One image of the chain. Session and plan are null from the moment on at which it ended. */
-    private static final class Layer {
+    /** An image with its session, from its opening to the end of the run; null once it was refused or failed. */
+    private static final class Inner {
         private final Path path;
         private Progress progress;
         private ReclaimSession session;
-        private ReclaimPlan plan;
 
-        Layer(Path path) {
+        Inner(Path path) {
             this.path = path;
         }
     }
 
-    private ChainRun(List<Path> rootFirst, ReclaimOptions options, Batch.Listener listener, ChildSearch search,
+    private ChainRun(Chain chain, ReclaimOptions options, Batch.Listener listener, ChildSearch search,
             BiConsumer<Path, ImageReport> done) {
         this.options = options;
         this.listener = listener;
         this.context = new RunContext(search, new HeldFiles());
         this.done = done;
-        rootFirst.forEach(path -> layers.add(new Layer(path)));
-    }
-
-    /** @param done receives the report of every layer */
-    static void run(List<Path> rootFirst, ReclaimOptions options, Batch.Listener listener, ChildSearch search,
-            BiConsumer<Path, ImageReport> done) {
-        new ChainRun(rootFirst, options, listener, search, done).run();
-    }
-
-    private void run() {
-        try {
-            for (Layer layer : layers) {
-                layer.progress = listener.started(layer.path);
-                layer.session = Reclaimer.reporting(layer.path, failure -> end(layer, failure),
-                        () -> ReclaimSession.open(layer.path, options, context));
-            }
-            for (Layer layer : layers) {
-                if (layer.session != null) {
-                    layer.plan = Reclaimer.reporting(layer.path, failure -> end(layer, failure), layer.session::plan);
-                }
-            }
-            for (int i = layers.size() - 1; i >= 0; i--) {
-                Layer layer = layers.get(i);
-                if (layer.plan != null) {
-                    ImageReport report = Reclaimer.reporting(layer.path, failure -> end(layer, failure),
-                            () -> Reclaimer.carryOut(layer.session, layer.plan, options, layer.progress));
-                    if (report != null) {
-                        end(layer, report);
-                    }
-                }
-            }
-        } finally {
-            for (int i = layers.size() - 1; i >= 0; i--) {
-                close(layers.get(i));
-            }
-        }
-    }
-
-    /** All locks of the chain stay until all of it is done. */
-    private void close(Layer layer) {
-        if (layer.session != null) {
-            Reclaimer.reporting(layer.path, failure -> { }, () -> {
-                layer.session.close();
-                return true;
-            });
-        }
-    }
-
-    private void end(Layer layer, ImageReport report) {
-        done.accept(layer.path, report);
-        listener.ended(report);
+        this.inner = chain.inner().stream().map(Inner::new).toList();
+        this.tops = chain.tops();
+        this.topsLeft = new AtomicInteger(tops.size());
     }
 
     /**
-     * Sorts images by the chains they belong to.
+     * Starts it: opens what others are based on and hands the tops over; the last of them that is ready goes on to the root.
      *
-     * @return groups of images of which each is based on another one of its group, or has such a one based on it; the root
-     *     first, tops last; the groups in the order of their first image
+     * @param done receives the report of every image
      */
-    static List<List<Path>> groups(List<Path> images, ChildSearch search) {
+    static void start(Chain chain, ReclaimOptions options, Batch.Listener listener, ChildSearch search, Executor executor,
+            BiConsumer<Path, ImageReport> done) {
+        ChainRun run = new ChainRun(chain, options, listener, search, done);
+        for (Inner layer : run.inner) {
+            layer.session = Reclaimer.reporting(layer.path, failure -> done.accept(layer.path, failure), () -> {
+                layer.progress = listener.started(layer.path);
+                return ReclaimSession.open(layer.path, options, run.context);
+            });
+        }
+        for (Path top : run.tops) {
+            executor.execute(() -> run.take(top));
+        }
+    }
+
+    private void take(Path top) {
+        try {
+            ImageReport report = Reclaimer.reporting(top, failure -> done.accept(top, failure),
+                    () -> Reclaimer.run(top, options, listener.started(top), context));
+            if (report != null) {
+                done.accept(top, report);
+            }
+        } finally {
+            if (topsLeft.decrementAndGet() == 0) {
+                takeInner();
+            }
+        }
+    }
+
+    private void takeInner() {
+        for (int i = inner.size() - 1; i >= 0; i--) {
+            Inner layer = inner.get(i);
+            if (layer.session != null) {
+                ImageReport report = Reclaimer.reporting(layer.path, failure -> done.accept(layer.path, failure),
+                        () -> Reclaimer.carryOut(layer.session, layer.session.plan(), options, layer.progress));
+                if (report != null) {
+                    done.accept(layer.path, report);
+                }
+            }
+        }
+        // All locks stay until all of it is done.
+        for (int i = inner.size() - 1; i >= 0; i--) {
+            Inner layer = inner.get(i);
+            if (layer.session != null) {
+                Reclaimer.reporting(layer.path, closing -> { }, () -> {
+                    layer.session.close();
+                    return true;
+                });
+            }
+        }
+    }
+
+    /**
+     * Images that belong together.
+     *
+     * @param inner those that others of them are based on, the root first
+     * @param tops the others
+     */
+    record Chain(List<Path> inner, List<Path> tops) {
+    }
+
+    /** Sorts images by the chains they belong to; one that stands alone is a chain of one top. */
+    static List<Chain> chains(List<Path> images, ChildSearch search) {
         Map<Path, Path> given = new LinkedHashMap<>();
         for (Path image : images) {
             given.put(Batch.identityOf(image), image);
@@ -113,17 +136,19 @@ final class ChainRun {
         Map<Path, List<Path>> groups = new LinkedHashMap<>();
         for (Path image : given.keySet()) {
             Path root = image;
-            while (parents.containsKey(root)) {
+            for (int i = 0; i < LONGEST_CHAIN && parents.containsKey(root); i++) {
                 root = parents.get(root);
             }
             groups.computeIfAbsent(root, key -> new ArrayList<>()).add(image);
         }
-        List<List<Path>> sorted = new ArrayList<>();
+        Set<Path> basesOfOthers = new HashSet<>(parents.values());
+        List<Chain> chains = new ArrayList<>();
         for (List<Path> group : groups.values()) {
-            group.sort(java.util.Comparator.comparing(depths::get));
-            sorted.add(group.stream().map(given::get).toList());
+            group.sort(Comparator.comparing(depths::get));
+            chains.add(new Chain(group.stream().filter(basesOfOthers::contains).map(given::get).toList(),
+                    group.stream().filter(image -> !basesOfOthers.contains(image)).map(given::get).toList()));
         }
-        return sorted;
+        return chains;
     }
 
     /** Notes the nearest given image below this one, and how many images it stands on. */
@@ -132,7 +157,7 @@ final class ChainRun {
         int depth = 0;
         List<Path> folders = image.getParent() == null ? List.of() : List.of(image.getParent());
         List<Path> way = new ArrayList<>(List.of(image));
-        for (Path at = search.baseOf(image, folders); at != null && !way.contains(at) && depth < 64; depth++) {
+        for (Path at = search.baseOf(image, folders); at != null && !way.contains(at) && depth < LONGEST_CHAIN; depth++) {
             if (given.containsKey(at)) {
                 parents.putIfAbsent(image, at);
             }

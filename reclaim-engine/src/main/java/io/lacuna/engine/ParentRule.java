@@ -16,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * What may be freed of an image that others are based on. A guest that runs on in an overlay uses blocks that its parent calls
@@ -97,8 +96,11 @@ final class ParentRule implements Closeable {
         boolean refused = survey.volumes().stream().anyMatch(volume -> volume.refusal() != null);
         Survey.Result strict = asked.replayJournal() ? survey(false) : survey;
         Survey.Result replayed = asked.replayJournal() || !refused ? survey : survey(true);
+        if (strict.volumes().size() != replayed.volumes().size()) {
+            throw new IOException("the partition table changed while it was being read");
+        }
         List<SurveyedVolume> judged = new ArrayList<>();
-        for (int i = 0; i < survey.volumes().size(); i++) {
+        for (int i = 0; i < strict.volumes().size(); i++) {
             judged.add(judge(strict.volumes().get(i), replayed.volumes().get(i)));
         }
         return new Survey.Result(judged, survey.remarks());
@@ -150,9 +152,9 @@ final class ParentRule implements Closeable {
             }
         }
         // Programs without QEMU's locks, too.
-        for (Sighting.Holder holder : opened.file().isBlockDevice() ? List.<Sighting.Holder>of()
-                : Sighting.holders(opened.realPath())) {
-            return holder.name() + " has this image open" + how;
+        List<Sighting.Holder> holders = opened.file().isBlockDevice() ? List.of() : Sighting.holders(opened.realPath());
+        if (!holders.isEmpty()) {
+            return holders.get(0).name() + " has this image open" + how;
         }
         return options.volumeOptions().replayJournal() ? null : "the replay of the journal was not allowed" + how;
     }
