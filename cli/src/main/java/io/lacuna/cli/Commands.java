@@ -1,6 +1,7 @@
 package io.lacuna.cli;
 
 import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.engine.Batch;
 import io.lacuna.engine.ImageFiles;
 import io.lacuna.engine.ImageReport;
@@ -136,6 +137,7 @@ final class Commands {
                 .purpose(Purpose.INSPECT)
                 .format(result.matchedOptionValue("--format", (String) null))
                 .allowedBackingDirectories(result.matchedOptionValue("--allow-backing", List.of()))
+                .volumeOptions(volumeOptions(result))
                 .build();
     }
 
@@ -147,8 +149,13 @@ final class Commands {
                 .minExtent(result.matchedOptionValue("--min-extent", 0L))
                 .format(result.matchedOptionValue("--format", (String) null))
                 .allowedBackingDirectories(result.matchedOptionValue("--allow-backing", List.of()))
+                .volumeOptions(volumeOptions(result))
                 .includes(Set.copyOf(result.matchedOptionValue("--include", List.of())))
                 .children(result.matchedOptionValue("--children", List.of()))
                 .build();
+    }
+
+    static VolumeOptions volumeOptions(ParseResult result) {
+        return new VolumeOptions(result.hasMatchedOption("--replay-journal"), false);
     }
 }

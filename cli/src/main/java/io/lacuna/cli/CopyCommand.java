@@ -63,7 +63,8 @@ final class CopyCommand {
             return new CopyOptions(to, result.matchedOptionValue("--format", (String) null),
                     result.matchedOptionValue("--allow-backing", List.of()),
                     Set.copyOf(result.matchedOptionValue("--include", List.of())), result.hasMatchedOption("--compress"),
-                    result.hasMatchedOption("--keep-chain"), result.hasMatchedOption("--force"));
+                    result.hasMatchedOption("--keep-chain"), result.hasMatchedOption("--force"),
+                    result.hasMatchedOption("--replay-journal"));
         } catch (IllegalArgumentException e) {
             throw usage(result, e.getMessage());
         }

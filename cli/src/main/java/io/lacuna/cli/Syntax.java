@@ -139,6 +139,9 @@ final class Syntax {
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());
+        spec.addOption(flag("Your word that the guest will boot next, from this very disk, and not resume from saved memory, and that no "
+                + "snapshot or child stands on it: the pending journal of an ext3 or ext4 file system is replayed in memory, and what "
+                + "is free before and after counts as free. Without it such a volume is left alone.", "--replay-journal"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
         return spec;
     }

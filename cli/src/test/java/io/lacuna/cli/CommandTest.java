@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.lacuna.fixtures.CrashedGuest;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
 import java.io.ByteArrayOutputStream;
@@ -237,5 +238,41 @@ class CommandTest {
         Tools.ok("tune2fs", "-L", "a\u001b[2Jb", image);
         assertEquals(0, lacuna("inspect", image));
         assertFalse(out.contains("\u001b"), out);
+    }
+
+    /** A crashed guest: refused, reclaimed on the caller's word, and the same guest afterwards. */
+    @Test
+    void replayJournal() throws IOException {
+        CrashedGuest.requireCrashes();
+        Path guest = directory.resolve("guest.raw");
+        Tools.shell("truncate -s 24M \"$1\"; mke2fs -q -F -t ext4 -b 1024 -E nodiscard \"$1\"", guest);
+        for (int crash = 0; crash < 2; crash++) {
+            CrashedGuest.crash(guest, "data=ordered", crash, 150, 2);
+        }
+        // All of it stored, so that there is something to gain.
+        Path image = directory.resolve("crashed.raw");
+        Tools.shell("cp --sparse=never \"$1\" \"$2\"; sync \"$2\"", guest, image);
+        for (String command : new String[] {"inspect", "reclaim"}) {
+            assertEquals(3, lacuna(command, "--json", image.toString()), out);
+            assertTrue(jq(".images[0].volumes[0].reason").contains("--replay-journal"), out);
+        }
+        assertEquals(0, lacuna("inspect", "--replay-journal", image.toString()), out);
+        assertTrue(out.contains("replayed in memory, on your word"), out);
+        assertEquals(-1, Files.mismatch(guest, image));
+        Path copy = directory.resolve("copy.raw");
+        assertEquals(0, lacuna("copy", image.toString(), copy.toString()), out);
+        assertTrue(out.contains("copied whole: the ext4 file system has a journal"), out);
+        assertEquals(0, lacuna("copy", "--force", "--replay-journal", image.toString(), copy.toString()), out);
+        assertTrue(out.contains("left out"), out);
+
+        assertEquals(0, lacuna("reclaim", "--replay-journal", "--json", image.toString()), out);
+        assertEquals("reclaimed", jq(".images[0].volumes[0].status"));
+        assertTrue(jq(".images[0].volumes[0].evidence[0]").matches("journal replayed in memory: \\d+ transactions?, \\d+ blocks?.*"), out);
+        assertTrue(Long.parseLong(jq(".images[0].hostBytesBefore")) - Long.parseLong(jq(".images[0].hostBytesAfter")) > 1 << 20, out);
+        String said = CrashedGuest.repair(guest);
+        for (Path reclaimed : new Path[] {image, copy}) {
+            assertEquals(said, CrashedGuest.repair(reclaimed));
+            CrashedGuest.requireSameTrees(guest, reclaimed, "ro", true, reclaimed.toString());
+        }
     }
 }

@@ -106,7 +106,7 @@ public final class Copier {
     private List<SurveyedVolume> survey() throws IOException {
         Survey.Result survey;
         try {
-            survey = Survey.of(image.guest(), options.includes(), VolumeOptions.NONE);
+            survey = Survey.of(image.guest(), options.includes(), new VolumeOptions(options.replayJournal(), false));
         } catch (DiskFormatException e) {
             remarks.add("No free space is left out, for the partition table cannot be believed: " + e.reason() + ".");
             return List.of();

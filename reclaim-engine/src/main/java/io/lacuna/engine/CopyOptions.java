@@ -16,9 +16,11 @@ import java.util.Set;
  * @param keepChain whether the copy stands on the source's parent and holds only what the source itself does; only where
  *     {@link OutputFormat#canHaveParent()}. Else the copy holds the whole disk
  * @param force whether an existing file may be replaced
+ * @param replayJournal the caller's word that the source's guest will boot, and not resume: journals may be replayed in memory
  */
 public record CopyOptions(OutputFormat to, String format, List<Path> allowedBackingDirectories,
-        Set<ReclaimOptions.Include> includes, boolean compress, boolean keepChain, boolean force) {
+        Set<ReclaimOptions.Include> includes, boolean compress, boolean keepChain, boolean force,
+        boolean replayJournal) {
 
     /** @throws IllegalArgumentException if the format cannot do what is asked, in a sentence for the user */
     public CopyOptions {
@@ -34,6 +36,6 @@ public record CopyOptions(OutputFormat to, String format, List<Path> allowedBack
 
     /** @return plain options: the whole disk, nothing compressed, nothing replaced */
     public static CopyOptions to(OutputFormat format) {
-        return new CopyOptions(format, null, List.of(), Set.of(), false, false, false);
+        return new CopyOptions(format, null, List.of(), Set.of(), false, false, false, false);
     }
 }

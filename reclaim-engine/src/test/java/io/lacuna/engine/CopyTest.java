@@ -47,7 +47,7 @@ class CopyTest {
     }
 
     private static CopyOptions options(OutputFormat to, boolean compress, boolean keepChain, boolean force) {
-        return new CopyOptions(to, null, List.of(), Set.of(), compress, keepChain, force);
+        return new CopyOptions(to, null, List.of(), Set.of(), compress, keepChain, force, false);
     }
 
     private static CopyReport copy(Path source, Path out, CopyOptions options) {

@@ -6,13 +6,14 @@ import io.lacuna.blockio.FreeSpace;
 import java.io.IOException;
 
 /**
- * An ext file system that was cleanly left.
+ * An ext file system that was cleanly left, or whose journal was replayed in memory.
  *
  * @param volume the bytes it lies on
  * @param superblock its superblock
- * @param journal its journal, which has nothing to replay; null without one
+ * @param journal its journal; null without one
+ * @param replay what the journal still changes; null if the file system was cleanly left
  */
-record ExtFileSystem(BlockSource volume, Superblock superblock, Journal journal) implements FileSystem {
+record ExtFileSystem(BlockSource volume, Superblock superblock, Journal journal, Replay replay) implements FileSystem {
 
     @Override
     public String type() {
@@ -36,6 +37,6 @@ record ExtFileSystem(BlockSource volume, Superblock superblock, Journal journal)
 
     @Override
     public FreeSpace freeSpace() throws IOException {
-        return new FreeSpaceReader(volume, superblock, journal).read();
+        return (replay == null ? new FreeSpaceReader(volume, superblock, journal) : FreeSpaceReader.after(replay, journal)).read();
     }
 }

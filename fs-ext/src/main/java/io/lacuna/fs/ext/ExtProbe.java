@@ -11,7 +11,7 @@ import java.util.Optional;
 
 /**
  * Finds ext2, ext3 and ext4. A file system that was not cleanly unmounted, has errors or uses features that Lacuna does not
- * know is refused by {@link #open}.
+ * know is refused by {@link #open}; a journal that is still to be replayed is replayed in memory if the caller asks for it.
  */
 public final class ExtProbe implements FileSystemProbe {
 
@@ -31,12 +31,20 @@ public final class ExtProbe implements FileSystemProbe {
     @Override
     public FileSystem open(BlockSource volume, VolumeOptions options) throws IOException {
         Superblock superblock = Superblock.read(volume);
-        MountState.requireClean(superblock);
+        boolean replay = options.replayJournal() && superblock.features().has(Features.RECOVER);
+        if (replay) {
+            MountState.requireReplayable(superblock);
+        } else {
+            MountState.requireClean(superblock);
+        }
         MultipleMountProtection.requireUnused(volume, superblock);
         Journal journal = superblock.features().has(Features.HAS_JOURNAL) ? Journal.read(volume, superblock) : null;
+        if (replay) {
+            return new ExtFileSystem(volume, superblock, journal, Replay.of(volume, superblock, journal));
+        }
         if (journal != null) {
             journal.superblock().requireEmpty();
         }
-        return new ExtFileSystem(volume, superblock, journal);
+        return new ExtFileSystem(volume, superblock, journal, null);
     }
 }

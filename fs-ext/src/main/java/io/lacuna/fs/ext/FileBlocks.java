@@ -16,13 +16,13 @@ import java.util.Arrays;
  */
 final class FileBlocks {
 
-    private static final int EXTENT_MAGIC = 0xF30A;
+    static final int EXTENT_MAGIC = 0xF30A;
     /** The format's own. */
-    private static final int MAX_DEPTH = 5;
-    private static final int NODE_HEADER = 12;
-    private static final int ENTRY = 12;
+    static final int MAX_DEPTH = 5;
+    static final int NODE_HEADER = 12;
+    static final int ENTRY = 12;
     /** Lengths above this stand for blocks that are allocated but not written. */
-    private static final int MAX_WRITTEN = 0x8000;
+    static final int MAX_WRITTEN = 0x8000;
 
     private final BlockSource volume;
     private final Superblock superblock;

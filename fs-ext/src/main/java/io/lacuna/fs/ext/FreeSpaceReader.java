@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -35,25 +36,66 @@ final class FreeSpaceReader {
     private final int bitmapsPerRead;
     private ByteBuffer buffer;
     private final long[] bitmap;
+    /** Whether the structures are as a crash left them: some written, some only in the journal, so that they disagree. */
+    private final boolean crashed;
+    private final Replay replay;
+    /** What an earlier version of a bitmap in the journal calls used. */
+    private final Ranges usedEarlier = new Ranges("blocks that were used");
     private long freeClusters;
 
     /** @param journal null if there is none */
     FreeSpaceReader(BlockSource volume, Superblock superblock, Journal journal) {
+        this(volume, superblock, journal, null, false);
+    }
+
+    private FreeSpaceReader(BlockSource volume, Superblock superblock, Journal journal, Replay replay, boolean crashed) {
         this.volume = volume;
         this.superblock = superblock;
         this.journal = journal;
+        this.replay = replay;
+        this.crashed = crashed;
         descriptors = new GroupDescriptors(volume, superblock);
         own = new OwnBlocks(superblock);
         uninitialised = new UninitialisedGroups(superblock);
         words = new BitmapWords(superblock.clusterSize(), superblock.length(), clear);
-        checksum = superblock.features().has(Features.METADATA_CSUM)
+        checksum = superblock.features().has(Features.METADATA_CSUM) && !crashed
                 ? new Crc32c.OfLength(superblock.checksumSeed(), superblock.clustersPerGroup() / 8) : null;
         bitmapsPerRead = READ_BYTES / superblock.blockSize();
         bitmap = new long[(superblock.clustersPerGroup() + 63) / 64];
     }
 
+    /** @return a reader of the file system as it is after a replay */
+    static FreeSpaceReader after(Replay replay, Journal journal) {
+        return new FreeSpaceReader(replay.volume(), replay.superblock(), journal, replay, false);
+    }
+
+    /** @return a reader of what a crash left, to be asked only for {@link #freeUnchecked} */
+    static FreeSpaceReader ofCrash(BlockSource volume, Superblock superblock) {
+        return new FreeSpaceReader(volume, superblock, null, null, true);
+    }
+
     /** @throws DiskFormatException if the bitmaps cannot be trusted */
     FreeSpace read() throws IOException {
+        readGroups();
+        own.addJournalAndMmp(journal);
+
+        ExtentSet ownClusters = own.clusters();
+        ExtentSet free = clear.build();
+        requireUsed(ownClusters, free);
+        free = free.union(uninitialised.free(ownClusters));
+        return new FreeSpace(replay == null ? free : replay.alsoFreeBefore(free).minus(usedEarlier.build()), evidence(), remarks());
+    }
+
+    /**
+     * @return what the bitmaps call free, without a comparison of bitmaps, checksums and counts, which were not written together;
+     *         worth nothing by itself
+     */
+    ExtentSet freeUnchecked() throws IOException {
+        readGroups();
+        return clear.build().union(uninitialised.freeUnchecked(own.clusters()));
+    }
+
+    private void readGroups() throws IOException {
         int[] groups = null;
         for (int group = 0; group < superblock.groupCount();) {
             int count = descriptors.load(group);
@@ -63,6 +105,9 @@ final class FreeSpaceReader {
             int withBitmap = 0;
             for (int g = group; g < group + count; g++) {
                 own.addGroup(g, descriptors);
+                if (replay != null) {
+                    addUsedEarlier(g);
+                }
                 if (descriptors.isBitmapUninitialised(g)) {
                     uninitialised.add(g, descriptors.freeClusters(g));
                     freeClusters += descriptors.freeClusters(g);
@@ -73,12 +118,17 @@ final class FreeSpaceReader {
             readBitmaps(groups, withBitmap);
             group += count;
         }
-        own.addJournalAndMmp(journal);
+    }
 
-        ExtentSet ownClusters = own.clusters();
-        ExtentSet free = clear.build();
-        requireUsed(ownClusters, free);
-        return new FreeSpace(free.union(uninitialised.free(ownClusters)), evidence(), remarks());
+    private void addUsedEarlier(int group) throws IOException {
+        Arrays.fill(bitmap, 0);
+        if (replay.versions().addTo(bitmap, descriptors.blockBitmap(group))) {
+            for (int i = 0; i < bitmap.length; i++) {
+                bitmap[i] = ~bitmap[i];
+            }
+            new BitmapWords(superblock.clusterSize(), superblock.length(), usedEarlier).addFree(bitmap,
+                    superblock.clustersIn(group), superblock.groupStart(group) * superblock.blockSize());
+        }
     }
 
     private void readBitmaps(int[] groups, int count) throws IOException {
@@ -128,7 +178,7 @@ final class FreeSpaceReader {
         buffer.slice().order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(bitmap, 0, bitmap.length);
         buffer.limit(buffer.capacity());
         int free = words.addFree(bitmap, superblock.clustersIn(group), superblock.groupStart(group) * superblock.blockSize());
-        if (free != descriptors.freeClusters(group)) {
+        if (free != descriptors.freeClusters(group) && !crashed) {
             throw descriptors.corrupt(group, "free count (run e2fsck -f in the guest)", 0x0C,
                     free + ", as its bitmap has", descriptors.freeClusters(group));
         }
@@ -146,9 +196,14 @@ final class FreeSpaceReader {
     private List<String> evidence() {
         Features features = superblock.features();
         List<String> evidence = new ArrayList<>();
-        evidence.add("cleanly unmounted");
-        if (journal != null) {
-            evidence.add("journal empty");
+        if (replay != null) {
+            evidence.add(replay.evidence());
+            evidence.add("free before and after the replay");
+        } else {
+            evidence.add("cleanly unmounted");
+            if (journal != null) {
+                evidence.add("journal empty");
+            }
         }
         if (features.has(Features.METADATA_CSUM)) {
             evidence.add("superblock checksum verified");
@@ -166,10 +221,14 @@ final class FreeSpaceReader {
 
     private List<String> remarks() {
         List<String> remarks = new ArrayList<>();
+        if (replay != null) {
+            remarks.add("The guest did not unmount this file system. Its journal was replayed in memory, on your word that the guest "
+                    + "boots next and does not resume; what is free both before and after the replay counts as free.");
+        }
         if (!superblock.features().has(Features.METADATA_CSUM)) {
             remarks.add("The bitmaps carry no checksums; they agree with the free counts of their groups.");
         }
-        if (freeClusters * superblock.blocksPerCluster() != superblock.freeBlocks()) {
+        if (replay == null && freeClusters * superblock.blocksPerCluster() != superblock.freeBlocks()) {
             remarks.add("The superblock counts " + superblock.freeBlocks() + " free blocks, the groups "
                     + freeClusters * superblock.blocksPerCluster() + "; the kernel brings the superblock's count up to date only "
                     + "now and then.");

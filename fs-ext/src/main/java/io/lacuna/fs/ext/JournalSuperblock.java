@@ -5,6 +5,7 @@ import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Crc32c;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.blockio.UnsupportedException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
@@ -19,15 +20,19 @@ import java.nio.ByteOrder;
  * @param sequence number of the first transaction in the log
  * @param start block of the journal with that transaction; 0 if the log is empty
  * @param errno error that stopped the journal; 0 if none
+ * @param compat JBD2 compatible features
  * @param incompat JBD2 incompatible features
  * @param fastCommitBlocks blocks at the end of the journal for fast commits; 0 without the feature
  * @param uuid s_uuid
  */
 record JournalSuperblock(int version, int blockSize, long maxLength, long first, long sequence, long start, int errno,
-        int incompat, long fastCommitBlocks, Superblock.Uuid uuid) {
+        int compat, int incompat, long fastCommitBlocks, Superblock.Uuid uuid) {
 
     static final int SIZE = 1024;
     static final int MAGIC = 0xC03B_3998;
+
+    /** Compatible: commit blocks have a CRC-32 of their transaction, the first kind of checksums. */
+    static final int CHECKSUM = 0x01;
 
     static final int REVOKE = 0x01;
     static final int SIXTY_FOUR_BIT = 0x02;
@@ -36,6 +41,9 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
     static final int CSUM_V3 = 0x10;
     static final int FAST_COMMIT = 0x20;
     private static final int KNOWN_INCOMPAT = 0x3F;
+
+    /** Less is no journal to the kernel and to e2fsck (JBD2_MIN_JOURNAL_BLOCKS). */
+    private static final int MIN_BLOCKS = 1024;
 
     private static final int CRC32C = 4;
     private static final int CHECKSUM_AT = 0xFC;
@@ -58,6 +66,7 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
             throw b.unsupported("ext journal superblock: block type", 0x04, "3 or 4", blockType);
         }
         int version = blockType - 2;
+        int compat = version == 1 ? 0 : b.s32(0x24);
         int incompat = version == 1 ? 0 : b.s32(0x28);
         if ((incompat & ~KNOWN_INCOMPAT) != 0) {
             throw b.unsupported("ext journal superblock: incompatible features", 0x28, "none but "
@@ -85,7 +94,7 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
         if (start != 0 && (start < first || start >= logEnd)) {
             throw corrupt(b, "start of the log", 0x1C, "0, or " + first + " to " + (logEnd - 1), start);
         }
-        return new JournalSuperblock(version, blockSize, maxLength, first, b.u32(0x18), start, b.s32(0x20), incompat,
+        return new JournalSuperblock(version, blockSize, maxLength, first, b.u32(0x18), start, b.s32(0x20), compat, incompat,
                 fastCommits, new Superblock.Uuid(b.s64(0x30), b.s64(0x38)));
     }
 
@@ -112,6 +121,46 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
         return b.corrupt("ext journal superblock: " + field + " (run e2fsck -f in the guest)", at, expected, found);
     }
 
+    /** @param feature one of the incompatible ones above */
+    boolean has(int feature) {
+        return (incompat & feature) != 0;
+    }
+
+    /** @return whether descriptor, revoke and commit blocks and the blocks they log have CRC-32C checksums of their own */
+    boolean hasBlockChecksums() {
+        return has(CSUM_V2 | CSUM_V3);
+    }
+
+    /** @return register with which those checksums begin */
+    int checksumSeed() {
+        ByteBuffer bytes = ByteBuffer.allocate(16).order(ByteOrder.BIG_ENDIAN);
+        return Crc32c.update(~0, bytes.putLong(0, uuid.first()).putLong(8, uuid.second()));
+    }
+
+    /** @return block of the journal behind the log; with fast commits their area begins there */
+    long logEnd() {
+        return maxLength - fastCommitBlocks;
+    }
+
+    /**
+     * @throws DiskFormatException if the journal knows of an error, or is none that a guest would replay
+     */
+    void requireReplayable() throws DiskFormatException {
+        requireNoError();
+        if ((compat & ~CHECKSUM) != 0) {
+            throw new UnsupportedException("ext journal superblock: compatible features (a newer Lacuna may know them)", -1,
+                    "none but " + Superblock.hex(CHECKSUM), Superblock.hex(compat));
+        }
+        if (hasBlockChecksums() && (compat & CHECKSUM) != 0) {
+            throw new CorruptException("ext journal superblock: features (run e2fsck -f in the guest)", -1,
+                    "one kind of checksums", "versions 1 and " + (has(CSUM_V2) ? 2 : 3));
+        }
+        if (logEnd() < MIN_BLOCKS) {
+            throw new CorruptException("ext journal superblock: length of the log (run e2fsck -f in the guest)", -1,
+                    "at least " + MIN_BLOCKS + " blocks", logEnd());
+        }
+    }
+
     /** @return whether nothing is left to be replayed */
     boolean isEmpty() {
         return start == 0;
@@ -119,13 +168,17 @@ record JournalSuperblock(int version, int blockSize, long maxLength, long first,
 
     /** @throws UnsafeException if a replay of the journal would change the file system, or the journal knows of an error */
     void requireEmpty() throws UnsafeException {
-        if (errno != 0) {
-            throw new UnsafeException("the file system's journal recorded an error (" + errno
-                    + "): run e2fsck -f in the guest");
-        }
+        requireNoError();
         if (!isEmpty()) {
             throw new UnsafeException("the file system's journal has changes that are still to be replayed, although the file "
                     + "system does not say so: start the guest and shut it down cleanly, or run e2fsck -f in it");
+        }
+    }
+
+    private void requireNoError() throws UnsafeException {
+        if (errno != 0) {
+            throw new UnsafeException("the file system's journal recorded an error (" + errno
+                    + "): run e2fsck -f in the guest");
         }
     }
 }

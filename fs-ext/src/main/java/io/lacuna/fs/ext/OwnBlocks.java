@@ -64,14 +64,19 @@ final class OwnBlocks {
             throw new CorruptException("ext: superblocks, descriptors, bitmaps, inode tables and journal (run e2fsck -f in the "
                     + "guest)", -1, "no block in two of them", (bytes - all.totalBytes()) / superblock.blockSize());
         }
+        return clustersAround(superblock, all);
+    }
+
+    /** @return the whole clusters that these bytes lie in; the last one may reach over the end of the file system */
+    static ExtentSet clustersAround(Superblock superblock, ExtentSet bytes) throws IOException {
         if (superblock.blocksPerCluster() == 1) {
-            return all;
+            return bytes;
         }
         Ranges clusters = new Ranges("own clusters", Integer.MAX_VALUE);
         long size = superblock.clusterSize();
-        for (int i = 0; i < all.count(); i++) {
-            long start = all.start(i) / size * size;
-            clusters.add(start, (all.end(i) + size - 1) / size * size - start);
+        for (int i = 0; i < bytes.count(); i++) {
+            long start = bytes.start(i) / size * size;
+            clusters.add(start, (bytes.end(i) + size - 1) / size * size - start);
         }
         return clusters.build();
     }

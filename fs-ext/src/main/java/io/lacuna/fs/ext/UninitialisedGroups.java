@@ -49,6 +49,11 @@ final class UninitialisedGroups {
         return groups.minus(own);
     }
 
+    /** Like {@link #free}, of a crashed file system, whose counts may be older or newer than the rest. */
+    ExtentSet freeUnchecked(ExtentSet own) {
+        return ranges.build().minus(own);
+    }
+
     private void compareCounts(ExtentSet used) throws CorruptException {
         next = 0;
         int group = -1;

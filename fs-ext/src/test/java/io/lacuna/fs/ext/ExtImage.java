@@ -240,6 +240,17 @@ final class ExtImage {
         return s32(u16(at) == 0xF30A ? at + 12 + 8 : at) * blockSize();
     }
 
+    /** @return byte of a block of the journal, whose inode has its extents in the inode */
+    int journalBlock(int logical) {
+        int root = journalInode() + 0x28;
+        for (int at = root + 12; at < root + 12 + 12 * u16(root + 2); at += 12) {
+            if (u16(root) == 0xF30A && logical >= s32(at) && logical < s32(at) + u16(at + 4)) {
+                return (s32(at + 8) + logical - s32(at)) * blockSize();
+            }
+        }
+        throw new AssertionError("no extent with block " + logical + " of the journal");
+    }
+
     ExtImage journal32(int field, int value) {
         return put32(journalSuperblock() + field, Integer.reverseBytes(value));
     }

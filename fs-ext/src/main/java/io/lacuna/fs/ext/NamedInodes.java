@@ -1,0 +1,112 @@
+package io.lacuna.fs.ext;
+
+import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.Bytes;
+import io.lacuna.blockio.UnsupportedException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/**
+ * Every block that an inode might use whose changes a fast commit tells. Lenient on purpose, for an inode on the disk may be older
+ * than the fast commit or never have been written: what looks like a block number inside of the file system counts as in use,
+ * and what does not is of no use to a guest either. More is marked than is used, never less.
+ */
+final class NamedInodes {
+
+    /** Ours: blocks of extent trees that are looked through. */
+    private static final int MAX_NODES = 1 << 16;
+
+    private final BlockSource volume;
+    private final Superblock superblock;
+    private final Ranges used;
+    private int nodes;
+
+    /**
+     * @param volume after the replay
+     * @param used where the blocks go, as bytes of the volume
+     */
+    NamedInodes(BlockSource volume, Superblock superblock, Ranges used) {
+        this.volume = volume;
+        this.superblock = superblock;
+        this.used = used;
+    }
+
+    void add(FastCommits commits) throws IOException {
+        for (long[] range : commits.ranges()) {
+            mark(range[0], range[1]);
+        }
+        for (ByteBuffer body : commits.bodies()) {
+            addInode(body);
+        }
+        if (commits.inodes().isEmpty()) {
+            return;
+        }
+        GroupDescriptors descriptors = GroupDescriptors.forSingle(volume, superblock);
+        ByteBuffer inode = ByteBuffer.allocate(superblock.inodeSize()).order(ByteOrder.LITTLE_ENDIAN);
+        for (long number : commits.inodes()) {
+            descriptors.loadOnly((int) ((number - 1) / superblock.inodesPerGroup()));
+            long offset = descriptors.inodeTable((int) ((number - 1) / superblock.inodesPerGroup())) * superblock.blockSize()
+                    + (number - 1) % superblock.inodesPerGroup() * superblock.inodeSize();
+            volume.read(offset, inode.clear());
+            addInode(inode.clear());
+        }
+    }
+
+    private void addInode(ByteBuffer inode) throws IOException {
+        int kind = inode.getShort(0x00) & 0xF000;
+        int flags = inode.getInt(0x20);
+        mark(inode.getInt(0x68) & 0xFFFF_FFFFL | (inode.getShort(0x76) & 0xFFFFL) << 32, 1);
+        ByteBuffer root = inode.slice(0x28, 60).order(ByteOrder.LITTLE_ENDIAN);
+        if ((root.getShort(0) & 0xFFFF) == FileBlocks.EXTENT_MAGIC) {
+            addNode(root, -1);
+        } else if ((kind == 0x8000 || kind == 0x4000) && (flags & (Inode.EXTENTS | Inode.INLINE_DATA)) == 0
+                && inode.getShort(0x1A) != 0) {
+            throw new UnsupportedException("the file system's fast commits name a file without extents, of which they cannot tell "
+                    + "what is in use: start the guest and shut it down cleanly");
+        }
+    }
+
+    private void addNode(ByteBuffer node, int depthExpected) throws IOException {
+        int entries = Math.min(node.getShort(2) & 0xFFFF, (node.limit() - FileBlocks.NODE_HEADER) / FileBlocks.ENTRY);
+        int depth = node.getShort(6) & 0xFFFF;
+        if (depthExpected < 0 ? depth > FileBlocks.MAX_DEPTH : depth != depthExpected) {
+            return;
+        }
+        for (int i = 0; i < entries; i++) {
+            int at = FileBlocks.NODE_HEADER + i * FileBlocks.ENTRY;
+            if (depth == 0) {
+                int count = node.getShort(at + 4) & 0xFFFF;
+                mark(node.getInt(at + 8) & 0xFFFF_FFFFL | (node.getShort(at + 6) & 0xFFFFL) << 32,
+                        count > FileBlocks.MAX_WRITTEN ? count - FileBlocks.MAX_WRITTEN : count);
+            } else {
+                long child = node.getInt(at + 4) & 0xFFFF_FFFFL | (node.getShort(at + 8) & 0xFFFFL) << 32;
+                if (mark(child, 1)) {
+                    addChild(child, depth - 1);
+                }
+            }
+        }
+    }
+
+    private void addChild(long block, int depth) throws IOException {
+        if (++nodes > MAX_NODES) {
+            throw new UnsupportedException("the file system's fast commits name files in more than " + MAX_NODES + " blocks of "
+                    + "extents, more than are looked through: start the guest and shut it down cleanly");
+        }
+        ByteBuffer node = Bytes.read(volume, "extent tree", block * superblock.blockSize(), superblock.blockSize(),
+                ByteOrder.LITTLE_ENDIAN).buffer();
+        // A block of the tree that never reached the disk: the replay builds that part from the ranges that are told.
+        if ((node.getShort(0) & 0xFFFF) == FileBlocks.EXTENT_MAGIC) {
+            addNode(node, depth);
+        }
+    }
+
+    /** @return whether these are blocks of the file system */
+    private boolean mark(long block, long count) throws IOException {
+        if (count < 1 || block < Math.max(1, superblock.firstDataBlock()) || block > superblock.blockCount() - count) {
+            return false;
+        }
+        used.add(block * superblock.blockSize(), count * superblock.blockSize());
+        return true;
+    }
+}

@@ -1,0 +1,156 @@
+package io.lacuna.fs.ext;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.blockio.FreeSpace;
+import io.lacuna.fixtures.CrashedGuest;
+import io.lacuna.fixtures.MemoryTempDir;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Crash images of busy file systems: what is freed in them is missed by no one, whoever repairs them. Each image is one of a file
+ * system that has crashed before. {@code -Dlacuna.long=true} makes five times as many; {@code -Dlacuna.seed} repeats a run's
+ * operations, though not its timing.
+ */
+class CrashTest {
+
+    private static final int ROUNDS = Boolean.getBoolean("lacuna.long") ? 35 : 7;
+    /** Of so many images one is also looked at with its last commit block torn off. */
+    private static final int TORN = 4;
+
+    /** Size, arguments of mke2fs, options of mount. */
+    private static final String[][] KINDS = {
+        {"16M", "-t ext4 -b 1024", "data=ordered"},
+        {"16M", "-t ext4 -b 1024", "data=journal"},
+        {"16M", "-t ext4 -b 1024", "data=writeback,commit=1"},
+        {"16M", "-t ext4 -b 1024 -g 1024 -J size=4", "nodelalloc"},
+        {"16M", "-t ext4 -b 1024 -g 1024 -O ^flex_bg", "data=journal"},
+        {"20M", "-t ext4 -b 2048 -J size=2", "data=ordered"},
+        {"32M", "-t ext4 -b 4096 -J size=4", "data=ordered"},
+        {"32M", "-t ext4 -b 4096 -J size=4 -g 1024", "data=journal"},
+        {"32M", "-t ext4 -b 4096 -J size=4 -O ^64bit,^metadata_csum,^uninit_bg", "data=writeback"},
+        {"16M", "-t ext4 -b 1024 -O ^64bit", "discard"},
+        {"16M", "-t ext4 -b 1024 -g 1024 -O ^64bit,^metadata_csum,uninit_bg", "journal_checksum"},
+        {"16M", "-t ext4 -b 1024 -O 64bit,^metadata_csum", "journal_checksum,data=journal"},
+        {"16M", "-t ext4 -b 1024 -O ^metadata_csum", "journal_async_commit,data=writeback"},
+        {"16M", "-t ext4 -b 1024", "journal_async_commit,data=writeback"},
+        {"16M", "-t ext4 -b 1024 -O bigalloc -C 4096", "data=ordered"},
+        {"32M", "-t ext4 -b 4096 -J size=4 -O bigalloc -C 16384", "data=journal"},
+        {"16M", "-t ext4 -b 1024 -O meta_bg,^resize_inode -g 512", "data=ordered"},
+        {"16M", "-t ext4 -b 1024 -O sparse_super2,^resize_inode -g 1024", "data=ordered"},
+        {"16M", "-t ext4 -b 1024 -O ^extents,^64bit", "data=ordered"},
+        {"16M", "-t ext4 -b 1024 -O orphan_file,metadata_csum_seed,inline_data,ea_inode", "data=ordered"},
+        {"16M", "-t ext4 -b 1024 -I 512 -O ^dir_index,large_dir", "dioread_lock"},
+        {"16M", "-t ext3 -b 1024", "data=ordered"},
+        {"16M", "-t ext3 -b 1024 -I 128 -g 1024", "data=journal"},
+        {"32M", "-t ext3 -b 4096 -J size=4", "data=writeback"},
+        {"16M", "-t ext4 -b 1024 -O fast_commit -J size=3", "data=ordered"},
+        {"16M", "-t ext4 -b 1024 -O fast_commit,^metadata_csum -J size=3", "data=writeback"},
+        {"40M", "-t ext4 -b 4096 -O fast_commit -J size=8", "data=ordered"},
+    };
+
+    @TempDir(factory = MemoryTempDir.class)
+    Path directory;
+
+    private final long seed = Long.getLong("lacuna.seed", System.nanoTime());
+    private final AtomicInteger images = new AtomicInteger();
+    private final Map<String, AtomicInteger> seen = new ConcurrentHashMap<>();
+
+    @Test
+    void nothingInUseIsFreed() throws Exception {
+        CrashedGuest.requireCrashes();
+        ExecutorService threads = Executors.newFixedThreadPool(2);
+        List<String> failures = new ArrayList<>();
+        try {
+            List<Future<?>> kinds = new ArrayList<>();
+            for (int kind = 0; kind < KINDS.length; kind++) { if (!("," + System.getProperty("kinds", "") + ",").contains("," + kind + ",")) continue;
+                int k = kind;
+                kinds.add(threads.submit(() -> {
+                    crashOften(k);
+                    return null;
+                }));
+            }
+            for (Future<?> kind : kinds) {
+                try {
+                    kind.get();
+                } catch (ExecutionException e) {
+                    failures.add(String.valueOf(e.getCause()));
+                }
+            }
+        } finally {
+            threads.shutdownNow();
+        }
+        System.out.println("crash images: " + images + ", with " + seen);
+        assertTrue(failures.isEmpty(), () -> "seed " + seed + "\n" + String.join("\n", failures));
+        assertTrue(images.get() >= 200, "only " + images + " images");
+        for (String what : List.of("transaction", "block", "revoked block", "fast commit", "image that gains")) {
+            assertTrue(seen.containsKey(what), "no " + what + ", seed " + seed);
+        }
+    }
+
+    private void crashOften(int kind) throws IOException {
+        String options = KINDS[kind][1];
+        String mountOptions = KINDS[kind][2];
+        boolean fastCommits = options.contains("fast_commit");
+        Random random = new Random(seed + kind);
+        Path folder = Files.createDirectory(directory.resolve("kind" + kind));
+        Path file = folder.resolve("busy.img");
+        Tools.shell("truncate -s $2 \"$1\"; mke2fs -q -F $3 \"$1\"", file, KINDS[kind][0], options);
+        for (int round = 0; round < ROUNDS; round++) {
+            String name = options + ", " + mountOptions + ", round " + round;
+            CrashedGuest.crash(file, mountOptions, random.nextInt(1 << 30), 10 + random.nextInt(150), round % 4 == 3 ? 1 : 2);
+            CrashedVolume crashed = new CrashedVolume(Files.copy(file, folder.resolve("crash.img")));
+            Path kp = Path.of("/tmp/jr/keep/k" + kind + ".r" + round);
+            Files.copy(crashed.file(), kp);
+            prove(crashed, round % 2 == 0, fastCommits, name);
+            Files.delete(kp);
+            if ((round + kind) % TORN == 0 && crashed.tearLastCommit()) {
+            Files.copy(crashed.file(), Path.of(kp + "t"));
+                prove(crashed, round % 4 < 2, fastCommits, name + ", torn");
+            Files.delete(Path.of(kp+"t"));
+            }
+            Files.delete(crashed.file());
+        }
+        Files.delete(file);
+    }
+
+    private void prove(CrashedVolume crashed, boolean zeros, boolean fastCommits, String name) throws IOException {
+        FreeSpace space = crashed.freeSpace();
+        count(space);
+        crashed.requireSameWithout(space.free(), zeros, !fastCommits, name);
+        if (!fastCommits) {
+            crashed.requireReplayedLikeE2fsck(name);
+        }
+    }
+
+    private void count(FreeSpace space) {
+        images.incrementAndGet();
+        Matcher counts = Pattern.compile("(\\d+) (\\w+(?: \\w+)?)").matcher(space.evidence().get(0));
+        while (counts.find()) {
+            String what = counts.group(2).replaceFirst("s$", "").replaceFirst("s on$", "");
+            seen.computeIfAbsent(what, any -> new AtomicInteger()).addAndGet(Integer.parseInt(counts.group(1)));
+        }
+        if (!space.free().isEmpty()) {
+            seen.computeIfAbsent("image that gains", any -> new AtomicInteger()).incrementAndGet();
+        }
+        assertEquals("free before and after the replay", space.evidence().get(1));
+    }
+}

@@ -1,0 +1,160 @@
+package io.lacuna.fs.ext;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.FreeSpace;
+import io.lacuna.blockio.VolumeOptions;
+import io.lacuna.fixtures.CrashedGuest;
+import io.lacuna.fixtures.FileSource;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * What a crash left of a file system, and the proof of what may be freed in it: by e2fsck and by the kernel, on copies.
+ *
+ * @param file the crash image
+ */
+record CrashedVolume(Path file) {
+
+    static final VolumeOptions REPLAY = new VolumeOptions(true, false);
+
+    /**
+     * Wipes the commit block of the last complete transaction, as if the power had been cut before it was written.
+     *
+     * @return whether there is one
+     */
+    boolean tearLastCommit() throws IOException {
+        Matcher commits = Pattern.compile("\\(commit block\\) at block (\\d+)").matcher(
+                Tools.ok("debugfs", "-R", "logdump", file.toString()));
+        String last = null;
+        while (commits.find()) {
+            last = commits.group(1);
+        }
+        if (last == null) {
+            return false;
+        }
+        try (FileSource source = new FileSource(file)) {
+            Superblock superblock = Superblock.read(source);
+            long block = Journal.read(source, superblock).blocks().blockOf(Long.parseLong(last));
+            Tools.shell("dd if=/dev/zero of=\"$1\" bs=$2 seek=$3 count=1 conv=notrunc status=none", file, superblock.blockSize(),
+                    block);
+        }
+        return true;
+    }
+
+    /** @return what is free before and after a replay */
+    FreeSpace freeSpace() throws IOException {
+        try (FileSource source = new FileSource(file)) {
+            return new ExtProbe().open(source, REPLAY).freeSpace();
+        }
+    }
+
+    Path copy(String suffix) throws IOException {
+        return Files.copy(file, file.resolveSibling(file.getFileName() + suffix), StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    /** @return a copy in which these bytes are gone: zeros, as a hole reads, or worse */
+    Path reclaimed(String suffix, ExtentSet free, boolean zeros) throws IOException {
+        Path copy = copy(suffix);
+        byte[] junk = new byte[1 << 16];
+        if (!zeros) {
+            Arrays.fill(junk, (byte) 0xA5);
+        }
+        try (FileChannel channel = FileChannel.open(copy, StandardOpenOption.WRITE)) {
+            for (Extent extent : free) {
+                for (long at = extent.offset(); at < extent.end();) {
+                    int length = (int) Math.min(junk.length, extent.end() - at);
+                    channel.write(ByteBuffer.wrap(junk, 0, length), at);
+                    at += length;
+                }
+            }
+        }
+        return copy;
+    }
+
+    /**
+     * Proves that without these bytes the file system is the same: repaired by e2fsck (what it says, what it makes used, every
+     * byte of that, and the tree), and mounted by the kernel, which replays the journal itself.
+     *
+     * @param times whether the times of files survive a replay
+     */
+    void requireSameWithout(ExtentSet free, boolean zeros, boolean times, String name) throws IOException {
+        Path a = copy(".a");
+        Path b = reclaimed(".b", free, zeros);
+        try {
+            if (zeros) {
+                CrashedGuest.requireSameTrees(a, b, "ro,noload", true, name + ", as it is on the disk");
+            }
+            Path c = copy(".c");
+            Path d = reclaimed(".d", free, zeros);
+            try {
+                CrashedGuest.requireSameTrees(c, d, "rw", times, name + ", replayed by the kernel");
+            } finally {
+                Files.delete(c);
+                Files.delete(d);
+            }
+            assertEquals(CrashedGuest.repair(a), CrashedGuest.repair(b), name + ": e2fsck");
+            ExtentSet used = DumpE2fs.free(a);
+            assertEquals(used, DumpE2fs.free(b), name + ": free after e2fsck");
+            requireSameOutside(used, a, b, name);
+            CrashedGuest.requireSameTrees(a, b, "ro", times, name + ", repaired");
+        } finally {
+            Files.delete(a);
+            Files.delete(b);
+        }
+    }
+
+    /** Proves the view after the replay, byte by byte, against e2fsck's own replay. It knows better of fast commits only. */
+    void requireReplayedLikeE2fsck(String name) throws IOException {
+        Path copy = copy(".j");
+        try (FileSource source = new FileSource(file)) {
+            Superblock superblock = Superblock.read(source);
+            Journal journal = Journal.read(source, superblock);
+            BlockSource after = Replay.of(source, superblock, journal).volume();
+            Tools.Result result = Tools.run("debugfs", "-w", "-R", "journal_run", copy.toString());
+            assertTrue(result.status() < 4, () -> name + ": " + result.output());
+            byte[] expected = Files.readAllBytes(copy);
+            ByteBuffer found = ByteBuffer.allocate(expected.length);
+            // In pieces that begin and end anywhere, but for a last one.
+            for (int at = 0, piece = 1; at < expected.length; at += piece, piece = Math.min(piece * 3 + 7, 1_000_003)) {
+                after.read(at, found.limit(Math.min(expected.length, at + piece)));
+            }
+            Ranges own = new Ranges("differ");
+            own.add(Superblock.OFFSET, Superblock.SIZE);
+            own.add(journal.blocks().blockOf(0) * superblock.blockSize(), superblock.blockSize());
+            requireSameOutside(own.build(), expected, found.array(), name + ", replayed");
+        } finally {
+            Files.delete(copy);
+        }
+    }
+
+    /** Two file systems may differ only where both call it free. */
+    private static void requireSameOutside(ExtentSet free, Path one, Path other, String name) throws IOException {
+        requireSameOutside(free, Files.readAllBytes(one), Files.readAllBytes(other), name);
+    }
+
+    private static void requireSameOutside(ExtentSet free, byte[] a, byte[] b, String name) {
+        for (int from = 0; from < a.length;) {
+            int at = Arrays.mismatch(a, from, a.length, b, from, b.length);
+            if (at < 0) {
+                return;
+            }
+            int different = from + at;
+            assertTrue(free.contains(different, 1), () -> name + ": byte " + different + " is in use and differs");
+            from = (int) free.end(free.indexOfFirstEndingAfter(different));
+        }
+    }
+}
