@@ -93,7 +93,8 @@ final class ParentRule implements Closeable {
             return survey;
         }
         VolumeOptions asked = options.volumeOptions();
-        boolean refused = survey.volumes().stream().anyMatch(volume -> volume.refusal() != null);
+        // Only ext has a journal that can be replayed here.
+        boolean refused = survey.volumes().stream().anyMatch(volume -> volume.refusal() != null && volume.type().startsWith("ext"));
         Survey.Result strict = asked.replayJournal() ? survey(false) : survey;
         Survey.Result replayed = asked.replayJournal() || !refused ? survey : survey(true);
         if (strict.volumes().size() != replayed.volumes().size()) {
