@@ -154,7 +154,7 @@ class ParentsTest {
                 ImageReport done = session.apply(plan, (now, all) -> {
                     calls.incrementAndGet();
                     int start = rounds.get();
-                    for (int i = 0; i < 100 && calls.get() < 4 && rounds.get() < start + 2 && wrong.get() == null; i++) {
+                    for (int i = 0; i < 100 && calls.get() < 3 && rounds.get() < start + 2 && wrong.get() == null; i++) {
                         StorageDaemon.pause();
                     }
                 });
