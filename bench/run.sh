@@ -172,6 +172,7 @@ measure() { # WORKLOAD TOOL ROUND
         qcow2)
             stale=$("$bin/floor" stale "$image" "$logs/$workload.free")
             mapped=$(mapped_free "$image" "$format" "$logs/$workload.free" | awk '{ sum += $2 } END { printf "%.0f", sum }') ;;
+        vhdx) stale=- ;;    # qemu-img map does not tell where a VHDX keeps its blocks
         *)
             mapped_free "$image" "$format" "$logs/$workload.free" >"$log.mapped"
             mapped=$(awk '{ sum += $2 } END { printf "%.0f", sum }' "$log.mapped")
@@ -220,7 +221,7 @@ summary() {
           runs[key]++; if ($4 != 0) failed[key] = failed[key] " " $4
           wall[key] = wall[key] " " $5; cpu[key] = cpu[key] " " $6 + $7; rss[key] = rss[key] " " $8
           all[key] = all[key] " " $9
-          before[key] = before[key] " " $10; after[key] = after[key] " " $11; stale[key] = stale[key] " " $12
+          before[key] = before[key] " " $10; after[key] = after[key] " " $11; stale[key] = $12 == "-" ? "-" : stale[key] " " $12
           mapped[key] = $13 == "-" ? "-" : mapped[key] " " $13
           if ($14 != "-" || !(key in ok)) ok[key] = $14
           time[key, $3] = $5 }
@@ -234,11 +235,12 @@ summary() {
                     ratios = ratios " " time[key, r] / time[name[1] "\tfloor", r]
                 middle = median(wall[key]); lowest = low; highest = high
                 printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %.2f | %.2f | %.0f |" \
-                    " %.0f | %.0f | %.1f | %s | %s |\n",
+                    " %.0f | %.0f | %s | %s | %s |\n",
                     name[1], name[2], runs[key], key in failed ? ", failed with" failed[key] : "",
                     middle, lowest, highest, ratios == "" ? "-" : sprintf("%.2f", median(ratios)),
                     median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
-                    median(before[key]) / 1e6, median(after[key]) / 1e6, median(stale[key]) / 1e6,
+                    median(before[key]) / 1e6, median(after[key]) / 1e6,
+                    stale[key] == "-" ? "-" : sprintf("%.1f", median(stale[key]) / 1e6),
                     mapped[key] == "-" ? "-" : sprintf("%.1f", median(mapped[key]) / 1e6), ok[key]
             }
         }' "$table"

@@ -57,18 +57,25 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
                     + "guest and shut it down cleanly");
         }
         Scan scan = new Scan(superblock, expected);
+        boolean goesOn = true;
         for (long block = journal.logEnd() + 1; block < journal.maxLength(); block++) {
             ByteBuffer bytes = blocks.read(block).order(ByteOrder.LITTLE_ENDIAN);
             if (block == journal.logEnd() + 1 && !isHead(bytes, expected)) {
                 return NONE;
             }
-            if (!scan.readBlock(bytes)) {
+            goesOn = scan.readBlock(bytes);
+            if (!goesOn) {
                 break;
             }
         }
         if (scan.commits == 0) {
             throw new CorruptException("ext journal, fast commits: the first one (start the guest, or run e2fsck -f in it)", -1,
                     "complete", "cut or damaged");
+        }
+        if (goesOn) {
+            // Linux looks for the end behind the journal, finds none, and does not mount.
+            throw new UnsupportedException("the file system's fast commits fill the journal to its last block, and Linux mounts no such "
+                    + "file system: run e2fsck -f in the guest");
         }
         return new FastCommits(scan.commits, scan.inodes, scan.bodies, scan.ranges);
     }

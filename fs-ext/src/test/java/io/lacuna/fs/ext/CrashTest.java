@@ -3,6 +3,7 @@ package io.lacuna.fs.ext;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.FreeSpace;
 import io.lacuna.fixtures.CrashedGuest;
 import io.lacuna.fixtures.MemoryTempDir;
@@ -81,7 +82,7 @@ class CrashTest {
         List<String> failures = new ArrayList<>();
         try {
             List<Future<?>> kinds = new ArrayList<>();
-            for (int kind = 0; kind < KINDS.length; kind++) { if (!("," + System.getProperty("kinds", "") + ",").contains("," + kind + ",")) continue;
+            for (int kind = 0; kind < KINDS.length; kind++) {
                 int k = kind;
                 kinds.add(threads.submit(() -> {
                     crashOften(k);
@@ -118,27 +119,34 @@ class CrashTest {
             String name = options + ", " + mountOptions + ", round " + round;
             CrashedGuest.crash(file, mountOptions, random.nextInt(1 << 30), 10 + random.nextInt(150), round % 4 == 3 ? 1 : 2);
             CrashedVolume crashed = new CrashedVolume(Files.copy(file, folder.resolve("crash.img")));
-            Path kp = Path.of("/tmp/jr/keep/k" + kind + ".r" + round);
-            Files.copy(crashed.file(), kp);
-            prove(crashed, round % 2 == 0, fastCommits, name);
-            Files.delete(kp);
-            if ((round + kind) % TORN == 0 && crashed.tearLastCommit()) {
-            Files.copy(crashed.file(), Path.of(kp + "t"));
+            if (!prove(crashed, round % 2 == 0, fastCommits, name)) {
+                // What a kernel does not mount, or has marked, is of no use for a further round.
+                Tools.run("e2fsck", "-fy", file.toString());
+            } else if ((round + kind) % TORN == 0 && crashed.tearLastCommit()) {
                 prove(crashed, round % 4 < 2, fastCommits, name + ", torn");
-            Files.delete(Path.of(kp+"t"));
             }
             Files.delete(crashed.file());
         }
         Files.delete(file);
     }
 
-    private void prove(CrashedVolume crashed, boolean zeros, boolean fastCommits, String name) throws IOException {
-        FreeSpace space = crashed.freeSpace();
+    /** @return false if nothing may be freed */
+    private boolean prove(CrashedVolume crashed, boolean zeros, boolean fastCommits, String name) throws IOException {
+        FreeSpace space;
+        try {
+            space = crashed.freeSpace();
+        } catch (DiskFormatException e) {
+            // Linux 6 itself makes no good of some fast commits: it fills their area so that it cannot mount, or finds errors later.
+            assertTrue(fastCommits && (e.getMessage().contains("marked as having errors")
+                    || e.getMessage().contains("to its last block") && crashed.isNotMountable()), name + e);
+            return false;
+        }
         count(space);
-        crashed.requireSameWithout(space.free(), zeros, !fastCommits, name);
+        crashed.requireSameWithout(space.free(), zeros, fastCommits, name);
         if (!fastCommits) {
             crashed.requireReplayedLikeE2fsck(name);
         }
+        return true;
     }
 
     private void count(FreeSpace space) {

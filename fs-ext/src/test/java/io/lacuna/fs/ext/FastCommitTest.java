@@ -238,6 +238,19 @@ class FastCommitTest {
         refused("a block earlier");
     }
 
+    /** Linux then looks for an end behind the journal, and does not mount. */
+    @Test
+    void anAreaThatIsFullIsRefused() {
+        head(NEXT).addRange(FILE, 8500, 3).tail(NEXT);
+        while (records.size() < 255 * 1024) {
+            addRange(FILE, 8500, 3).tail(NEXT);
+        }
+        for (int block = 0; block < 255; block++) {
+            System.arraycopy(records.toByteArray(), block * 1024, maker.image.bytes, maker.fastCommitAt(block), 1024);
+        }
+        refused("to its last block");
+    }
+
     @Test
     void withAnEmptyLogThereAreNone() throws IOException {
         maker.image.journal32(0x1C, 0).fixJournal();
