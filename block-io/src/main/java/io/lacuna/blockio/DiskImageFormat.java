@@ -19,6 +19,17 @@ public interface DiskImageFormat {
     boolean recognises(HostFile file) throws IOException;
 
     /**
+     * Looks whether this is an image of the format that is based on another one, as far as a glance at its header tells: asked of
+     * every file beside an image, to find what is based on that.
+     *
+     * @return false only if it is not of this format, or has no parent for sure
+     * @throws IOException if the bytes cannot be read, or are damaged
+     */
+    default boolean mayHaveParent(HostFile file) throws IOException {
+        return recognises(file);
+    }
+
+    /**
      * Reads and checks the image's header. Takes the file over: closing the image closes it, and so does a failure here.
      *
      * @param links opens the other files that the header names

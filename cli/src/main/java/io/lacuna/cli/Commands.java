@@ -168,6 +168,7 @@ final class Commands {
                 // Who signs wants to prove something.
                 .verify(result.matchedOptionValue("--verify", result.hasMatchedOption("--sign") ? Verify.LIVE : Verify.NONE))
                 .listDiscarded(result.hasMatchedOption("--sign"))
+                .children(result.matchedOptionValue("--children", List.of()))
                 .build();
     }
 

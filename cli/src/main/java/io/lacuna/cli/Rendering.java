@@ -1,11 +1,15 @@
 package io.lacuna.cli;
 
 import io.lacuna.blockio.ImageLayer;
+import io.lacuna.engine.ChildImage;
 import io.lacuna.engine.ImageReport;
 import io.lacuna.engine.ImageReport.Verdict;
 import io.lacuna.engine.RunReport;
 import io.lacuna.engine.VolumeReport;
 import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
 
 /** Reports as text: a table where a person looks, a line a volume in a pipe. */
 final class Rendering {
@@ -77,6 +81,7 @@ final class Rendering {
                         .append(layer.format()).append(", ").append(Sizes.show(layer.hostBytes())).append(" on the host)\n");
             }
         }
+        appendChildren(report, text, "  ");
         if (!report.volumes().isEmpty()) {
             Table table = new Table(">#", ">start", ">size", "type", "label", ">used", ">free", ">reclaimable", "status");
             for (VolumeReport volume : report.volumes()) {
@@ -109,8 +114,20 @@ final class Rendering {
         }
     }
 
+    /** The images that are based on this one, each below its own parent and further in than it. */
+    private static void appendChildren(ImageReport report, StringBuilder text, String indent) {
+        Map<Path, String> indents = new HashMap<>();
+        for (ChildImage child : report.children()) {
+            String own = indents.containsKey(child.base()) ? indents.get(child.base()) + "  " : "";
+            indents.put(child.path(), own);
+            text.append(indent).append(own).append("child: ").append(Text.printable(child.path().toString())).append(" (")
+                    .append(Text.printable(child.relation())).append(child.running() ? ", in use)\n" : ", not in use)\n");
+        }
+    }
+
     private void appendLines(ImageReport report, StringBuilder text) {
         String prefix = name(report) + ": ";
+        appendChildren(report, text, prefix);
         for (VolumeReport volume : report.volumes()) {
             text.append(prefix).append(volume.index() == 0 ? "" : "volume " + volume.index() + " ").append('(')
                     .append(volume.type()).append("): ");

@@ -110,6 +110,10 @@ final class Syntax {
         spec.addOption(include("release"));
         spec.addOption(flag("Also release blocks that hold nothing but zeros, in use or not, also in volumes that are skipped: they "
                 + "read the same afterwards. Reads all that the image stores.", "--zeroes"));
+        spec.addOption(value("PATH", List.class, "An image that is based on IMAGE, or a directory to search for such images; may be "
+                + "given several times. Whoever names all of them can, with --replay-journal, give back what is free in IMAGE and in "
+                + "each of them. Without it they are looked for beside IMAGE and among running machines.", "--children")
+                .auxiliaryTypes(Path.class).build());
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
         spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can "
                 + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());

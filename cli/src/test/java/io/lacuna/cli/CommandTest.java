@@ -310,4 +310,24 @@ class CommandTest {
             CrashedGuest.requireSameTrees(guest, reclaimed, "ro", true, reclaimed.toString());
         }
     }
+
+    @Test
+    void theTreeIsShownAboveAndBelow() throws IOException {
+        Tools.require("qemu-img", "jq");
+        Path base = Path.of(image("base.raw")).toRealPath();
+        Path middle = base.resolveSibling("middle.qcow2");
+        Path top = base.resolveSibling("top.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", base.toString(), "-F", "raw", middle.toString());
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", middle.toString(), "-F", "qcow2", top.toString());
+        assertEquals(0, lacuna("inspect", base.toString()));
+        assertTrue(out.contains("\n  child: " + middle + " (beside the image, not in use)\n    child: " + top
+                + " (beside the image, not in use)\n"), out);
+        assertEquals(0, lacuna("inspect", middle.toString()));
+        assertTrue(out.contains("backing: " + base) && out.contains("child: " + top), out);
+        assertEquals(0, lacuna("reclaim", "-n", "--children", middle.toString(), "--children", top.toString(), base.toString()));
+        assertTrue(out.contains(base + ": child: " + middle + " (named, not in use)\n"), out);
+        assertEquals(0, lacuna("reclaim", "-n", "--json", base.toString()));
+        assertEquals(middle + " " + base + " false beside the image",
+                jq(".images[0].children[0] | \"\\(.path) \\(.base) \\(.running) \\(.relation)\""));
+    }
 }

@@ -53,8 +53,17 @@ public final class DiskImages {
      * @param access for what
      * @param format name of the one format to read it as; null to tell it from the content
      * @param allowedBackingDirectories where the files that the image names may lie, besides its own directory
+     * @param beneathReaders whether the run changes no table and no live byte, so that it may write beside programs that only
+     *     read the image, as QEMU does with the parent of a running machine's disk
+     * @param held what the run holds under locks already
      */
-    public record Options(Access access, String format, List<Path> allowedBackingDirectories) {
+    public record Options(Access access, String format, List<Path> allowedBackingDirectories, boolean beneathReaders,
+            HeldFiles held) {
+
+        /** For a run of one image that may change all of it. */
+        public Options(Access access, String format, List<Path> allowedBackingDirectories) {
+            this(access, format, allowedBackingDirectories, false, new HeldFiles());
+        }
 
         public Options {
             allowedBackingDirectories = List.copyOf(allowedBackingDirectories);
@@ -113,7 +122,7 @@ public final class DiskImages {
         NativeFile file = NativeFile.open(path, options.access().purpose());
         boolean opened = false;
         try {
-            List<String> remarks = HostGuard.ofImage(file, options.access());
+            List<String> remarks = HostGuard.ofImage(file, options);
             FileIdentity identity = file.identity();
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
             LinkedFiles links = LinkedFiles.of(file, options, undo);
@@ -137,7 +146,7 @@ public final class DiskImages {
             if (cutRun != null) {
                 all.add(cutRun);
             }
-            return new OpenedImage(image, file, identity, options.format() == null, all, savedMemory, links);
+            return new OpenedImage(image, file, identity, options, all, savedMemory, links);
         } catch (IOException | RuntimeException e) {
             image.close();
             throw e;
@@ -155,7 +164,8 @@ public final class DiskImages {
         NativeFile file = NativeFile.open(path, Access.WRITE.purpose());
         boolean usable = false;
         try {
-            remarks.addAll(own ? HostGuard.ofImage(file, Access.WRITE) : HostGuard.ofDataFile(file, Access.WRITE));
+            Options options = new Options(Access.WRITE, null, List.of());
+            remarks.addAll(own ? HostGuard.ofImage(file, options) : HostGuard.ofDataFile(file, options));
             usable = true;
             return file;
         } catch (DiskFormatException e) {
@@ -193,7 +203,7 @@ public final class DiskImages {
         return raw;
     }
 
-    private static List<DiskImageFormat> formats() {
+    static List<DiskImageFormat> formats() {
         return Formats.ALL;
     }
 

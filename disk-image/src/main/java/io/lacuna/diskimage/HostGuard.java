@@ -2,10 +2,12 @@ package io.lacuna.diskimage;
 
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages.Access;
+import io.lacuna.diskimage.DiskImages.Options;
 import io.lacuna.diskimage.ImageLocks.Role;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Everything that keeps an image from being changed by two at once, in its order: locks, users without locks, saved memory.
@@ -13,12 +15,17 @@ import java.util.List;
  */
 final class HostGuard {
 
+    static final String BENEATH_HINT = "; or, if it is read only as the parent of running machines, say --mode punch, which "
+            + "changes no table of the image and is the only mode that may run beneath them";
+
     private HostGuard() {
     }
 
     /** @return remarks, each a sentence */
-    static List<String> ofImage(NativeFile file, Access access) throws IOException {
-        List<String> remarks = ofDataFile(file, access);
+    static List<String> ofImage(NativeFile file, Options options) throws IOException {
+        Access access = options.access();
+        List<String> remarks = access != Access.WRITE && options.held().holds(file) ? new ArrayList<>()
+                : ofDataFile(file, options);
         if (access == Access.INSPECT) {
             SavedMemory.ofThisHost().find(file, remarks::add).ifPresent(sign -> remarks.add(sentence(sign)));
         } else if (access != Access.COPY) {
@@ -36,13 +43,15 @@ final class HostGuard {
     }
 
     /** @return remarks about a file that holds a part of an image's data */
-    static List<String> ofDataFile(NativeFile file, Access access) throws IOException {
-        return guard(file, access, access == Access.WRITE ? Role.WRITER : Role.READER);
+    static List<String> ofDataFile(NativeFile file, Options options) throws IOException {
+        Role role = options.access() != Access.WRITE ? Role.READER
+                : options.beneathReaders() && ImageLocks.conflict(file, Role.WRITER).isPresent() ? Role.BENEATH : Role.WRITER;
+        return guard(file, options.access(), role);
     }
 
     /** @return remarks about a parent, which is only read */
-    static List<String> ofBackingFile(NativeFile file, Access access) throws IOException {
-        return guard(file, access, Role.READER);
+    static List<String> ofBackingFile(NativeFile file, Access access, HeldFiles held) throws IOException {
+        return held.holds(file) ? List.of() : guard(file, access, Role.READER);
     }
 
     private static List<String> guard(NativeFile file, Access access, Role role) throws IOException {
@@ -55,13 +64,24 @@ final class HostGuard {
             return remarks;
         }
         try {
-            ImageLocks.take(file, role).ifPresent(remarks::add);
+            take(file, role).ifPresent(remarks::add);
             remarks.addAll(ImageUsers.check(file));
             file.measureAgain();
         } catch (UnsafeException e) {
             throw e.in(file.path());
         }
         return remarks;
+    }
+
+    private static Optional<String> take(NativeFile file, Role role) throws IOException {
+        try {
+            return ImageLocks.take(file, role);
+        } catch (UnsafeException e) {
+            if (role == Role.WRITER && ImageLocks.conflict(file, Role.BENEATH).isEmpty()) {
+                throw new UnsafeException(e.what() + BENEATH_HINT);
+            }
+            throw e;
+        }
     }
 
     static String sentence(String text) {

@@ -43,7 +43,14 @@ final class ImageLocks {
         WRITER(List.of(Permission.READ, Permission.WRITE, Permission.RESIZE),
                 List.of(Permission.WRITE, Permission.RESIZE, Permission.WRITE_UNCHANGED, Permission.READ)),
         /** Reads an image that must not change, as QEMU does with a backing file: other readers are welcome. */
-        READER(List.of(Permission.READ), List.of(Permission.WRITE, Permission.RESIZE));
+        READER(List.of(Permission.READ), List.of(Permission.WRITE, Permission.RESIZE)),
+        /**
+         * Punches holes in a parent whose children run. They hold it as readers, which forbids every writer; so this one is a
+         * reader, too: children may start, and nobody may commit or stream into it or resize it. What it does is rewriting
+         * in QEMU's sense, for no byte changes that counts, and only one may do that at a time.
+         */
+        BENEATH(List.of(Permission.READ, Permission.WRITE_UNCHANGED),
+                List.of(Permission.WRITE, Permission.RESIZE, Permission.WRITE_UNCHANGED));
 
         private final List<Permission> used;
         private final List<Permission> denied;
@@ -85,6 +92,15 @@ final class ImageLocks {
 
     /** @return who keeps this role from the image now; takes no lock */
     static Optional<String> conflict(NativeFile file, Role role) throws IOException {
+        return find(file, role).map(Conflict::sentence);
+    }
+
+    /** @return who keeps this role from the image now, in a phrase; takes no lock */
+    static Optional<String> holder(NativeFile file, Role role) throws IOException {
+        return find(file, role).map(Conflict::phrase);
+    }
+
+    private static Optional<Conflict> find(NativeFile file, Role role) throws IOException {
         // What somebody does says more than what somebody forbids.
         for (Permission permission : role.denied) {
             int owner = otherHolder(file, USED + permission.bit);
@@ -101,11 +117,18 @@ final class ImageLocks {
         return Optional.empty();
     }
 
-    private static String held(NativeFile file, int at, int owner, String does) {
+    /** A lock that stands against a role. */
+    private record Conflict(String phrase, int at) {
+        String sentence() {
+            return "the image is in use: " + phrase + " (QEMU image lock on byte " + at
+                    + "); shut the machine down or close the program first";
+        }
+    }
+
+    private static Conflict held(NativeFile file, int at, int owner, String does) {
         String who = owner > 0 ? Processes.describe(owner)
                 : Processes.otherHolderOfLock(file, at).orElse("another program");
-        return "the image is in use: " + who + " " + does + " (QEMU image lock on byte " + at
-                + "); shut the machine down or close the program first";
+        return new Conflict(who + " " + does, at);
     }
 
     private static Optional<String> without(NativeFile file, Role role) throws IOException {
@@ -126,7 +149,7 @@ final class ImageLocks {
         return switch (Errno.last()) {
             case EINVAL, ENOLCK, ENOSYS, EOPNOTSUPP -> false;
             // A write lock of somebody else, which QEMU never takes.
-            case EAGAIN, EACCES -> throw new UnsafeException(held(file, at, otherHolder(file, at), "has locked it"));
+            case EAGAIN, EACCES -> throw new UnsafeException(held(file, at, otherHolder(file, at), "has locked it").sentence());
             default -> throw Errno.failure(file.path(), "fcntl F_OFD_SETLK of byte " + at);
         };
     }

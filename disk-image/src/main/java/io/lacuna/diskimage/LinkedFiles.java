@@ -100,7 +100,7 @@ final class LinkedFiles implements ImageLinks {
         NativeFile backing = open(path, name, access);
         boolean free = false;
         try {
-            said.remarks().addAll(HostGuard.ofBackingFile(backing, access));
+            said.remarks().addAll(HostGuard.ofBackingFile(backing, access, options.held()));
             said.files().add(backing);
             free = true;
         } finally {
@@ -108,7 +108,7 @@ final class LinkedFiles implements ImageLinks {
                 backing.close();
             }
         }
-        Options readOnly = new Options(access, format, options.allowedBackingDirectories());
+        Options readOnly = new Options(access, format, options.allowedBackingDirectories(), false, options.held());
         return DiskImages.openAs(format, backing,
                 new LinkedFiles(backing, readOnly, trees, new ArrayList<>(chain), said, depth + 1, null));
     }
@@ -129,7 +129,7 @@ final class LinkedFiles implements ImageLinks {
         NativeFile data = open(path, name, options.access());
         boolean usable = false;
         try {
-            said.remarks().addAll(HostGuard.ofDataFile(data, options.access()));
+            said.remarks().addAll(HostGuard.ofDataFile(data, options));
             said.files().add(data);
             usable = true;
             return undo == null ? data : undo.wrap(data);

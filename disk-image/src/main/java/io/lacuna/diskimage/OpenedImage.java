@@ -5,8 +5,10 @@ import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import java.io.Closeable;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /** An image that is open, with the locks that keep everybody else from changing it. Closing it lets go of all. */
@@ -15,23 +17,44 @@ public final class OpenedImage implements Closeable {
     private final DiskImage image;
     private final NativeFile file;
     private final List<FileIdentity> identitiesWhenOpened;
-    private final boolean formatProbed;
+    private final DiskImages.Options options;
     private final List<String> remarks;
     private final String savedMemory;
     private final LinkedFiles links;
+    /** Whether the locks are this one's, and not those of another image of the run. */
+    private boolean holding;
 
     /** @param identity of the file, before its first byte was read */
-    OpenedImage(DiskImage image, NativeFile file, FileIdentity identity, boolean formatProbed, List<String> remarks,
+    OpenedImage(DiskImage image, NativeFile file, FileIdentity identity, DiskImages.Options options, List<String> remarks,
             String savedMemory, LinkedFiles links) throws IOException {
         this.image = image;
         this.file = file;
-        this.formatProbed = formatProbed;
+        this.options = options;
         this.remarks = List.copyOf(remarks);
         this.savedMemory = savedMemory;
         this.links = links;
         List<FileIdentity> identities = identities();
         identities.set(0, identity);
         this.identitiesWhenOpened = List.copyOf(identities);
+        if (options.access() != DiskImages.Access.INSPECT && !options.held().holds(file)) {
+            options.held().add(file);
+            holding = true;
+        }
+    }
+
+    /** @return the image's file, all symbolic links followed */
+    public Path realPath() {
+        return file.realPath();
+    }
+
+    /**
+     * @return who else has the image open for reading and forbids others to write it, as QEMU does with a parent, so that only a
+     *     run beneath him is possible; empty if nobody does, or if somebody writes
+     */
+    public Optional<String> reader() throws IOException {
+        boolean heldElsewhere = !holding && options.held().holds(file);
+        return heldElsewhere || ImageLocks.conflict(file, ImageLocks.Role.BENEATH).isPresent() ? Optional.empty()
+                : ImageLocks.holder(file, ImageLocks.Role.WRITER);
     }
 
     /** @return the virtual disk */
@@ -76,7 +99,7 @@ public final class OpenedImage implements Closeable {
 
     /** @return whether the format was told from the image's content, which a guest may have written, and not by the caller */
     public boolean formatProbed() {
-        return formatProbed;
+        return options.format() == null;
     }
 
     /**
@@ -97,6 +120,9 @@ public final class OpenedImage implements Closeable {
 
     @Override
     public void close() throws IOException {
+        if (holding) {
+            options.held().remove(file);
+        }
         image.close();
     }
 }

@@ -18,7 +18,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
@@ -54,8 +53,6 @@ final class SavedMemory {
 
     /** Compiled only on a host with libvirt. */
     private static final class Description {
-        private static final Pattern PATH
-                = Pattern.compile("\\b(?:file|dev|volume)\\s*=\\s*(?:'([^'<]*)'|\"([^\"<]*)\")");
         private static final Pattern EXTERNAL_MEMORY
                 = Pattern.compile("<memory\\b[^>]*\\bsnapshot\\s*=\\s*['\"]external['\"]");
     }
@@ -161,12 +158,8 @@ final class SavedMemory {
 
     /** @return whether a description names the image as one of its files, by whatever path */
     private static boolean names(String description, NativeFile image) {
-        Matcher path = Description.PATH.matcher(description);
-        while (path.find()) {
-            String text = path.group(1) != null ? path.group(1) : path.group(2);
-            String name = text.replace("&apos;", "'").replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">")
-                    .replace("&amp;", "&");
-            FileStatus status = name.startsWith("/") ? FileStatus.of(LinuxHost.bytes(name)) : null;
+        for (String name : LibvirtMachines.paths(description)) {
+            FileStatus status = FileStatus.of(LinuxHost.bytes(name));
             if (status != null && status.isSameFileAs(image.status())) {
                 return true;
             }

@@ -148,6 +148,45 @@ class ImageLocksTest {
         }
     }
 
+    private OpenedImage openBeneath() throws IOException {
+        return DiskImages.open(image, new Options(Access.WRITE, "raw", List.of(), true, new HeldFiles()));
+    }
+
+    /** What QEMU holds of a parent is 100, 201 and 203; a punch goes on beneath these, and beneath none of the others. */
+    @Test
+    void aPunchRunsBeneathReadersAlone() throws IOException {
+        String script = """
+                import fcntl, os, struct, sys
+                f = os.open(sys.argv[1], os.O_RDONLY)
+                for at in sys.argv[2].split():
+                    fcntl.fcntl(f, 37, struct.pack('hhqqii', 0, 0, int(at), 1, 0, 0))""";
+        for (String held : List.of("100", "201", "203", "100 201 203")) {
+            try (Holder holder = Holder.python(script, image.toString(), held)) {
+                assertTrue(refused(Access.WRITE).reason().contains("--mode punch"));
+                try (OpenedImage ours = openBeneath()) {
+                    assertTrue(ours.reader().orElseThrow().contains("process " + holder.process()), ours.reader().toString());
+                    // Others may start, and nobody may write or resize, nor a second one punch.
+                    Tools.ok("qemu-io", "-r", "-f", "raw", "-c", "read 0 512", image.toString());
+                    assertTrue(Tools.run("qemu-io", "-f", "raw", "-c", "write 0 512", image.toString()).status() != 0);
+                    assertTrue(Tools.run("qemu-img", "resize", "-f", "raw", image.toString(), "2M").status() != 0);
+                    assertTrue(assertThrows(UnsafeException.class, () -> openBeneath().close()).reason().contains("byte 102"));
+                }
+            }
+        }
+        for (int at : new int[] {101, 102, 103, 200, 202}) {
+            try (Holder holder = Holder.python(script, image.toString(), "100 201 203 " + at)) {
+                String why = assertThrows(UnsafeException.class, () -> openBeneath().close()).reason();
+                assertTrue(why.contains("byte " + at) && why.contains("process " + holder.process()), why);
+                assertTrue(!refused(Access.WRITE).reason().contains("--mode punch"));
+            }
+        }
+        // With nobody there it is a writer like any other.
+        try (OpenedImage ours = openBeneath()) {
+            assertTrue(ours.reader().isEmpty());
+            assertTrue(Tools.run("qemu-io", "-r", "-f", "raw", "-c", "read 0 512", image.toString()).status() != 0);
+        }
+    }
+
     @Test
     void namesTheHolderOfAnOldStyleLock() throws IOException {
         String script = """

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -199,7 +200,7 @@ class NativeFileTest {
         Files.write(path, new byte[4096 + 100]);
         try (NativeFile file = NativeFile.open(path, Descriptor.Purpose.WRITE)) {
             Files.write(path, new byte[4096], StandardOpenOption.APPEND);
-            HostGuard.ofDataFile(file, DiskImages.Access.WRITE);
+            HostGuard.ofDataFile(file, new DiskImages.Options(DiskImages.Access.WRITE, "raw", List.of()));
             assertEquals(2 * 4096 + 100, file.size());
         }
     }

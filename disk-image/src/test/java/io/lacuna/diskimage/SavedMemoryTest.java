@@ -23,6 +23,8 @@ import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class SavedMemoryTest {
 
@@ -70,6 +72,24 @@ class SavedMemoryTest {
             assertTrue(find().orElseThrow().contains(name), name);
             Files.delete(disks.resolve(name));
             assertEquals(Optional.empty(), find());
+        }
+    }
+
+    /** Every sign by its own name: with it the disk is refused by name, for the whole machine, and without it it is not. */
+    @ParameterizedTest
+    @ValueSource(strings = {"vm.vmss", "vm.vmem", "vm.vmsn", "2024-01-01T00-00-00.sav", "GUID.vsv", "GUID.VMRS", "Snapshots/x.sav",
+        "../Snapshots/x.vmsn", "../Virtual Machines/x.vmrs", "../Virtual Machines/GUID/GUID.vsv"})
+    void eachSignRefusesTheDisk(String name) throws IOException {
+        for (Access access : List.of(Access.PLAN, Access.WRITE)) {
+            DiskImages.open(image, new Options(access, "raw", List.of())).close();
+        }
+        Path sign = disks.resolve(name).normalize();
+        create(sign, 2 << 20);
+        for (Access access : List.of(Access.PLAN, Access.WRITE)) {
+            UnsafeException refused = assertThrows(UnsafeException.class,
+                    () -> DiskImages.open(image, new Options(access, "raw", List.of())).close());
+            assertEquals(Scope.MACHINE, refused.scope());
+            assertTrue(refused.reason().contains(sign.getFileName().toString()), refused.reason());
         }
     }
 

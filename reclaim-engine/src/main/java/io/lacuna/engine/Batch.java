@@ -6,13 +6,18 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BiConsumer;
 
-/** Many images in one run: each on its own, so that what happens to one never stops the rest. */
+/** Many images in one run: each on its own, or with those of its chain, and what happens to one never stops the rest. */
 public final class Batch {
 
     private Batch() {
@@ -34,48 +39,48 @@ public final class Batch {
      */
     public static RunReport run(List<Path> images, ReclaimOptions options, int jobs, Listener listener) {
         List<Path> distinct = distinct(images);
-        List<ImageReport> reports = new ArrayList<>();
-        if (jobs == 1 || distinct.size() == 1) {
-            for (Path image : distinct) {
-                reports.add(runOne(image, options, listener));
+        ChildSearch search = new ChildSearch();
+        Map<Path, ImageReport> reports = new ConcurrentHashMap<>();
+        CountDownLatch left = new CountDownLatch(distinct.size());
+        AtomicReference<RuntimeException> complaint = new AtomicReference<>();
+        BiConsumer<Path, ImageReport> done = (image, report) -> {
+            try {
+                listener.ended(report);
+            } catch (RuntimeException e) {
+                complaint.compareAndSet(null, e);
             }
-        } else {
-            runParallel(distinct, options, Math.min(jobs, distinct.size()), listener, reports);
-        }
-        return new RunReport(options.purpose() != ReclaimOptions.Purpose.RECLAIM, reports);
-    }
-
-    private static void runParallel(List<Path> images, ReclaimOptions options, int jobs, Listener listener,
-            List<ImageReport> reports) {
-        ExecutorService workers = Executors.newFixedThreadPool(jobs);
+            if (reports.put(image, report) == null) {
+                left.countDown();
+            }
+        };
+        ExecutorService workers = jobs == 1 || distinct.size() < 2 ? null
+                : Executors.newFixedThreadPool(Math.min(jobs, distinct.size()));
         try {
-            List<Future<ImageReport>> pending = new ArrayList<>();
-            for (Path image : images) {
-                pending.add(workers.submit(() -> runOne(image, options, listener)));
+            List<ChainRun.Chain> chains = distinct.size() == 1 ? List.of(new ChainRun.Chain(List.of(), distinct))
+                    : ChainRun.chains(distinct, search);
+            Executor executor = workers == null ? Runnable::run : workers;
+            for (ChainRun.Chain chain : chains) {
+                executor.execute(() -> ChainRun.start(chain, options, listener, search, executor, done));
             }
-            for (int i = 0; i < pending.size(); i++) {
-                reports.add(await(pending.get(i), images.get(i)));
+            left.await();
+            if (workers != null) {
+                workers.shutdown();
+                // The last locks are still to be let go.
+                workers.awaitTermination(1, TimeUnit.MINUTES);
             }
-        } finally {
-            workers.shutdown();
-        }
-    }
-
-    private static ImageReport await(Future<ImageReport> pending, Path image) {
-        try {
-            return pending.get();
-        } catch (ExecutionException e) {
-            return ImageReport.ended(image, ImageReport.Verdict.FAILED, "internal error: " + e.getCause(), 0);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return ImageReport.ended(image, ImageReport.Verdict.FAILED, "interrupted", 0);
+        } finally {
+            if (workers != null) {
+                workers.shutdown();
+            }
         }
-    }
-
-    private static ImageReport runOne(Path image, ReclaimOptions options, Listener listener) {
-        ImageReport report = Reclaimer.run(image, options, listener.started(image));
-        listener.ended(report);
-        return report;
+        if (complaint.get() != null) {
+            throw complaint.get();
+        }
+        return new RunReport(options.purpose() != ReclaimOptions.Purpose.RECLAIM, distinct.stream()
+                .map(image -> reports.getOrDefault(image,
+                        ImageReport.ended(image, ImageReport.Verdict.FAILED, "interrupted", 0))).toList());
     }
 
     private static List<Path> distinct(List<Path> images) {
@@ -89,7 +94,7 @@ public final class Batch {
         return distinct;
     }
 
-    private static Path identityOf(Path image) {
+    static Path identityOf(Path image) {
         try {
             return image.toRealPath();
         } catch (IOException notThere) {

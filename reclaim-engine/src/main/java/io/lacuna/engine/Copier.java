@@ -195,6 +195,6 @@ public final class Copier {
         long hostBytes = image.hostBytes();
         return new ImageReport(source, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
                 ImageReport.Verdict.COPIED, null, hostBytes, hostBytes, 0, 0, 0, Reclaimer.millisSince(startNanos), layers,
-                reports, remarks, null);
+                reports, remarks, null, List.of());
     }
 }

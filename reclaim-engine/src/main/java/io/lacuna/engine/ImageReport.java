@@ -24,12 +24,15 @@ import java.util.List;
  * @param volumes what is on the disk
  * @param remarks what else is worth knowing
  * @param proof what the run can prove of it; null if nobody asked, or if the run never came so far
+ * @param children images that are based on it, as far as they are known; as a tree, each after the one it is based
+ *     on and before that one's next child
  */
 public record ImageReport(Path path, String format, String formatSource, long virtualSize, Verdict verdict, String reason,
         long hostBytesBefore, long hostBytesAfter, long plannedBytes, long unreferencedBytes, long zeroBytes, long elapsedMillis,
-        List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks, LiveProof proof) {
+        List<ImageLayer> layers, List<VolumeReport> volumes, List<String> remarks, LiveProof proof, List<ChildImage> children) {
 
     public ImageReport {
+        children = List.copyOf(children);
         layers = List.copyOf(layers);
         volumes = List.copyOf(volumes);
         remarks = List.copyOf(remarks);
@@ -60,7 +63,7 @@ public record ImageReport(Path path, String format, String formatSource, long vi
 
     static ImageReport ended(Path path, Verdict verdict, String reason, long elapsedMillis) {
         return new ImageReport(path, null, null, 0, verdict, reason, -1, -1, 0, 0, 0, elapsedMillis, List.of(), List.of(),
-                List.of(), null);
+                List.of(), null, List.of());
     }
 
     /** @return this report with what was found out in the end; live bytes that differ make it a failure */
@@ -68,7 +71,8 @@ public record ImageReport(Path path, String format, String formatSource, long vi
         boolean differs = found != null && found.differs();
         return new ImageReport(path, format, formatSource, virtualSize, differs ? Verdict.FAILED : verdict,
                 differs ? "VERIFICATION FOUND A DIFFERENCE: " + found.difference() : reason, hostBytesBefore, hostBytesAfter,
-                plannedBytes, unreferencedBytes, zeroBytes, elapsedMillis, layers, volumes, remarks, found);
+                plannedBytes, unreferencedBytes, zeroBytes, elapsedMillis, layers, volumes, remarks, found,
+                children);
     }
 
     /** @return whether live bytes are known to read otherwise than before the run */

@@ -49,6 +49,7 @@ public final class ReclaimOptions {
     private final Path undo;
     private final Verify verify;
     private final boolean listDiscarded;
+    private final List<Path> children;
 
     private ReclaimOptions(Builder builder) {
         purpose = builder.purpose;
@@ -63,6 +64,7 @@ public final class ReclaimOptions {
         undo = builder.undo;
         verify = builder.verify;
         listDiscarded = builder.listDiscarded;
+        children = List.copyOf(builder.children);
     }
 
     public static Builder builder() {
@@ -127,6 +129,11 @@ public final class ReclaimOptions {
         return listDiscarded;
     }
 
+    /** @return what the caller says is based on the images: files, and directories to search */
+    public List<Path> children() {
+        return children;
+    }
+
     /** Starts as a real run in the default mode on everything the host can release. */
     public static final class Builder {
         private Purpose purpose = Purpose.RECLAIM;
@@ -141,6 +148,7 @@ public final class ReclaimOptions {
         private Path undo;
         private Verify verify = Verify.NONE;
         private boolean listDiscarded;
+        private List<Path> children = List.of();
 
         private Builder() {
         }
@@ -215,6 +223,12 @@ public final class ReclaimOptions {
         /** @param value whether to list what is discarded also without {@link Verify#LIVE}, which does so anyway */
         public Builder listDiscarded(boolean value) {
             listDiscarded = value;
+            return this;
+        }
+
+        /** @param paths all that is based on the images: files, and directories to search. Empty to look for them */
+        public Builder children(List<Path> paths) {
+            children = paths;
             return this;
         }
 

@@ -27,6 +27,7 @@ public final class ReclaimSession implements Closeable {
     private final ReclaimOptions options;
     private final OpenedImage opened;
     private final DiskImage image;
+    private final ParentRule parents;
     private final RunMarker marker;
     private final KeptBytes kept;
     private final long startNanos;
@@ -35,7 +36,7 @@ public final class ReclaimSession implements Closeable {
     /** The image's files as they were before anything of them was read, or as the last apply left them; its own first. */
     private List<FileIdentity> known;
 
-    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, KeptBytes kept, long startNanos)
+    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, KeptBytes kept, ParentRule parents, long startNanos)
             throws IOException {
         this.startNanos = startNanos;
         this.path = path;
@@ -43,32 +44,35 @@ public final class ReclaimSession implements Closeable {
         this.opened = opened;
         this.kept = kept;
         this.image = opened.image();
+        this.parents = parents;
         this.hostBytesBefore = image.hostBytes();
         this.known = opened.identitiesWhenOpened();
         this.marker = known.get(0).blockDevice() ? null : RunMarker.of(path.toRealPath(), known.get(0));
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
+        remarks.addAll(parents.remarks());
     }
 
-    static ReclaimSession open(Path path, ReclaimOptions options) throws IOException {
+    static ReclaimSession open(Path path, ReclaimOptions options, RunContext context) throws IOException {
         long startNanos = System.nanoTime();
         KeptBytes kept = KeptBytes.of(path, options);
-        OpenedImage opened = DiskImages.open(path, openOptions(options), kept.recorder());
+        OpenedImage opened = DiskImages.open(path, openOptions(options, context), kept.recorder());
         try {
-            return new ReclaimSession(path, options, opened, kept, startNanos);
+            return new ReclaimSession(path, options, opened, kept, ParentRule.of(opened, options, context), startNanos);
         } catch (IOException | RuntimeException e) {
             opened.close();
             throw e;
         }
     }
 
-    private static DiskImages.Options openOptions(ReclaimOptions options) {
+    private static DiskImages.Options openOptions(ReclaimOptions options, RunContext context) {
         DiskImages.Access access = switch (options.purpose()) {
             case INSPECT -> DiskImages.Access.INSPECT;
             case DRY_RUN -> DiskImages.Access.PLAN;
             case RECLAIM -> DiskImages.Access.WRITE;
         };
-        return new DiskImages.Options(access, options.format(), options.allowedBackingDirectories());
+        return new DiskImages.Options(access, options.format(), options.allowedBackingDirectories(),
+                options.mode() == ReclaimMode.PUNCH, context.held());
     }
 
     /** @return the opened disk, for callers that want more than the report says */
@@ -82,7 +86,7 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        Survey.Result survey = survey();
+        Survey.Result survey = parents.judge(survey());
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
                 remarks.add(remark);
@@ -247,12 +251,12 @@ public final class ReclaimSession implements Closeable {
         return new ImageReport(path, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
                 verdict, verdict == ImageReport.Verdict.REFUSED ? plan.refusal() : null, hostBytesBefore, hostBytesAfter,
                 deallocation.plannedBytes(), deallocation.unreferencedBytes(), plan.zeroBytes(), Reclaimer.millisSince(startNanos),
-                image.layers(), plan.volumes(), all, null);
+                image.layers(), plan.volumes(), all, null, parents.children());
     }
 
     @Override
     public void close() throws IOException {
-        try (kept) {
+        try (kept; parents) {
             opened.close();
         }
     }

@@ -35,20 +35,28 @@ public final class Reclaimer {
      * @throws IOException if it cannot be read
      */
     public static ReclaimSession open(Path image, ReclaimOptions options) throws IOException {
-        return ReclaimSession.open(image, options);
+        return ReclaimSession.open(image, options, RunContext.ofOneImage());
     }
 
     /** Opens, plans and, unless the options only ask to look, applies. Never throws for what one image does wrong. */
     public static ImageReport run(Path image, ReclaimOptions options, Progress progress) {
+        return run(image, options, progress, RunContext.ofOneImage());
+    }
+
+    static ImageReport run(Path image, ReclaimOptions options, Progress progress, RunContext context) {
         ImageReport[] ended = new ImageReport[1];
         ImageReport done = reporting(image, failure -> ended[0] = failure, () -> {
-            try (ReclaimSession session = open(image, options)) {
-                ReclaimPlan plan = session.plan();
-                return options.purpose() == ReclaimOptions.Purpose.RECLAIM ? session.apply(plan, progress)
-                        : session.report(plan, progress);
+            try (ReclaimSession session = ReclaimSession.open(image, options, context)) {
+                return carryOut(session, session.plan(), options, progress);
             }
         });
         return done != null ? done : ended[0];
+    }
+
+    static ImageReport carryOut(ReclaimSession session, ReclaimPlan plan, ReclaimOptions options, Progress progress)
+            throws IOException {
+        return options.purpose() == ReclaimOptions.Purpose.RECLAIM ? session.apply(plan, progress)
+                : session.report(plan, progress);
     }
 
     /** What a command does with one image. */

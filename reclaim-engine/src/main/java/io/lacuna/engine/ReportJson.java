@@ -105,6 +105,16 @@ public final class ReportJson {
             json.writeEndObject();
         }
         json.writeEndArray();
+        json.writeArrayFieldStart("children");
+        for (ChildImage child : image.children()) {
+            json.writeStartObject();
+            json.writeStringField("path", child.path().toString());
+            json.writeStringField("base", child.base().toString());
+            json.writeBooleanField("running", child.running());
+            json.writeStringField("relation", child.relation());
+            json.writeEndObject();
+        }
+        json.writeEndArray();
         json.writeArrayFieldStart("volumes");
         for (VolumeReport volume : image.volumes()) {
             writeVolume(volume, image.verdict(), json);

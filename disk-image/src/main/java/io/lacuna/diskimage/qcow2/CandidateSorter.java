@@ -21,7 +21,6 @@ final class CandidateSorter {
     private final ExtentSet doubtful;
     private final boolean unmapping;
     private final boolean compacting;
-    private final String shared;
     private final L2Entry entries;
     private final String[] tableReasons;
     private final ExtentSet.Builder seen = ExtentSet.builder();
@@ -34,10 +33,9 @@ final class CandidateSorter {
      * @param target where the clusters lie
      * @param free guest bytes
      * @param doubtful clusters whose counts are above the references found, as byte ranges
-     * @param shared the reason for clusters that a snapshot shares
      */
     CandidateSorter(Qcow2Header header, ReferenceScan scan, TableChanges changes, RetainedBytes retained,
-            HostHoles target, ExtentSet free, ExtentSet doubtful, ReclaimMode mode, String shared) {
+            HostHoles target, ExtentSet free, ExtentSet doubtful, ReclaimMode mode) {
         this.header = header;
         this.scan = scan;
         this.changes = changes;
@@ -47,7 +45,6 @@ final class CandidateSorter {
         this.doubtful = doubtful;
         this.unmapping = mode != ReclaimMode.PUNCH;
         this.compacting = mode == ReclaimMode.COMPACT;
-        this.shared = shared;
         this.entries = new L2Entry(header);
         this.tableReasons = new String[scan.activeTables.length];
         this.compressed = new ClusterRuns(header.clusterSize());
@@ -75,7 +72,18 @@ final class CandidateSorter {
             throw new CorruptException("COPIED flag of a " + what + " (repair the image with 'qemu-img check -r all')",
                     offset, "a reference count of 1", excess ? "more than " + references : references);
         }
-        return excess ? RetainedBytes.EXCESS : references > 1 ? shared : copied ? null : RetainedBytes.FLAG;
+        return excess ? RetainedBytes.EXCESS : references > 1 ? shared(offset >>> header.clusterBits())
+                : copied ? null : RetainedBytes.FLAG;
+    }
+
+    /** Which snapshots have the other references; if none has, the disk itself refers to the cluster twice. */
+    private String shared(long cluster) {
+        String why = scan.pins == null ? null : scan.pins.reason(cluster);
+        return why == null ? RetainedBytes.TWICE : why;
+    }
+
+    private boolean isShared(String why) {
+        return scan.pins != null && scan.pins.isReason(why);
     }
 
     void sort() throws IOException {
@@ -114,7 +122,7 @@ final class CandidateSorter {
             return tableReasons[table];
         }
         String why = reason(entry, "cluster");
-        boolean twice = why == shared && (scan.active == scan.counts
+        boolean twice = isShared(why) && (scan.active == scan.counts
                 || scan.active.get((entry & L2Entry.OFFSET) >>> header.clusterBits()) != 1);
         return twice ? RetainedBytes.TWICE : why;
     }
@@ -137,7 +145,7 @@ final class CandidateSorter {
             long host = (entry & L2Entry.OFFSET) - start;
             if (why != null) {
                 retained.add(why, from, to - from);
-                if (why == shared && unmap && firstWhole < endWhole) {
+                if (unmap && isShared(why) && firstWhole < endWhole) {
                     changes.unmap(table, firstWhole, entry + (firstWhole - guest << header.clusterBits()),
                             (int) (endWhole - firstWhole));
                 }

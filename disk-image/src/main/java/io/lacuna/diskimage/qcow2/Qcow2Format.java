@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.qcow2;
 
+import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
@@ -7,11 +8,14 @@ import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLinks;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 
 /** Opens qcow2 images, versions 2 and 3. */
 public final class Qcow2Format implements DiskImageFormat {
 
     static final String NAME = "qcow2";
+
+    private static final int BACKING_NAME_OFFSET = 8; // u64, 0 for none
 
     /** Made by the service loader. */
     public Qcow2Format() {
@@ -32,6 +36,12 @@ public final class Qcow2Format implements DiskImageFormat {
         file.read(0, start);
         int version = start.getInt(Integer.BYTES);
         return start.getInt(0) == Qcow2Header.MAGIC && (version == 2 || version == 3);
+    }
+
+    @Override
+    public boolean mayHaveParent(HostFile file) throws IOException {
+        return recognises(file) && file.size() >= BACKING_NAME_OFFSET + Long.BYTES
+                && Bytes.read(file, "qcow2 header", BACKING_NAME_OFFSET, Long.BYTES, ByteOrder.BIG_ENDIAN).s64(0) != 0;
     }
 
     @Override

@@ -77,8 +77,7 @@ final class Qcow2Planner {
         changes = new TableChanges(header, scan, zeroClusters);
         ExtentSet doubtful = repair();
         CandidateSorter sorter = new CandidateSorter(header, scan, changes, retained, dataHoles, free, doubtful,
-                compacting ? ReclaimMode.COMPACT : unmapping ? ReclaimMode.DEALLOCATE : ReclaimMode.PUNCH,
-                Remarks.sharedReason(scan.snapshots));
+                compacting ? ReclaimMode.COMPACT : unmapping ? ReclaimMode.DEALLOCATE : ReclaimMode.PUNCH);
         sorter.checkTables(l1);
         if (!header.rawDataFile()) {
             sorter.sort();
@@ -235,10 +234,20 @@ final class Qcow2Planner {
             if (goesWholly(compressed.entry(i), released)) {
                 reclaimable.add(guest, length);
             } else {
-                retained.add(RetainedBytes.COMPRESSED_TOGETHER, guest, length);
+                retained.add(whyNotWholly(compressed.entry(i)), guest, length);
             }
         }
         return reclaimable.build();
+    }
+
+    private String whyNotWholly(long entry) {
+        long last = ClusterUse.lastCompressedCluster(header, entries, entry);
+        for (long cluster = entries.compressedOffset(entry) >>> header.clusterBits(); cluster <= last; cluster++) {
+            if (scan.pins != null && scan.pins.reason(cluster) != null) {
+                return "compressed, and " + scan.pins.reason(cluster);
+            }
+        }
+        return RetainedBytes.COMPRESSED_TOGETHER;
     }
 
     private boolean goesWholly(long entry, ExtentSet released) {

@@ -37,6 +37,8 @@ final class ReferenceScan {
     int[] usedEntries;
     RefcountTable refcounts;
     List<Snapshot> snapshots = List.of();
+    /** Who refers to what; null where there is no snapshot. */
+    SnapshotPins pins;
     List<PersistentBitmap> bitmaps = List.of();
     private long[] snapshotTables = new long[16];
     private int snapshotTableCount;
@@ -64,8 +66,8 @@ final class ReferenceScan {
     void run() throws IOException {
         markTables();
         markActiveTables();
-        for (Snapshot snapshot : snapshots) {
-            markSnapshotTables(snapshot);
+        for (int i = 0; i < snapshots.size(); i++) {
+            markSnapshotTables(snapshots.get(i), i);
         }
         usedEntries = new int[activeTables.length];
         long[] offsets = new long[activeTables.length];
@@ -74,7 +76,7 @@ final class ReferenceScan {
         }
         tables.forEach(offsets, offsets.length, this::scanActiveTable);
         tables.forEach(snapshotTables, snapshotTableCount, (index, table) ->
-                countEntries(table, -1, counts.get(snapshotTables[index] >>> header.clusterBits()), null));
+                countEntries(table, -1, snapshotTables[index] >>> header.clusterBits(), null));
     }
 
     /** Everything that is not data and not an L2 table, before anything is followed: nothing may lie in two of them. */
@@ -91,6 +93,7 @@ final class ReferenceScan {
         if (header.snapshotCount() > 0) {
             Snapshot.Table table = Snapshot.parseAll(file, header);
             snapshots = table.snapshots();
+            pins = new SnapshotPins(snapshots, use.clusters);
             use.mark("snapshot table", header.snapshotsOffset(), table.length());
             for (Snapshot snapshot : snapshots) {
                 use.mark("snapshot's L1 table", snapshot.l1Offset(), (long) snapshot.l1Entries() * Long.BYTES);
@@ -142,11 +145,16 @@ final class ReferenceScan {
         activeTables = Arrays.copyOf(activeTables, next);
     }
 
-    private void markSnapshotTables(Snapshot snapshot) throws IOException {
+    private void markSnapshotTables(Snapshot snapshot, int number) throws IOException {
         use.spendHole(snapshot.l1Offset(), (long) snapshot.l1Entries() * Long.BYTES);
         tables.forEachEntry(snapshot.l1Offset(), snapshot.l1Entries(), (index, entry) -> {
             long offset = entries.l2Offset(entry, index, snapshot.l1Offset());
-            if (offset != 0 && use.markL2(offset)) {
+            if (offset == 0) {
+                return;
+            }
+            boolean first = use.markL2(offset);
+            pins.add(offset >>> header.clusterBits(), number);
+            if (first) {
                 if (snapshotTableCount == snapshotTables.length) {
                     snapshotTables = Arrays.copyOf(snapshotTables, 2 * snapshotTableCount);
                 }
@@ -157,18 +165,19 @@ final class ReferenceScan {
 
     private void scanActiveTable(int index, long[] table) throws IOException {
         long firstGuest = (long) activeTables[index] << header.l2EntryBits();
-        int references = counts.get((l1[activeTables[index]] & L2Entry.OFFSET) >>> header.clusterBits());
-        usedEntries[index] = countEntries(table, firstGuest, references, active == counts ? null : active);
+        long cluster = (l1[activeTables[index]] & L2Entry.OFFSET) >>> header.clusterBits();
+        usedEntries[index] = countEntries(table, firstGuest, cluster, active == counts ? null : active);
         collect(table, firstGuest);
     }
 
     /**
      * @param firstGuest guest cluster of the first entry; -1 in a snapshot's table
-     * @param references how many L1 entries name this table
+     * @param tableCluster where the table lies
      * @param also counts one reference for each entry, too; null for nobody
      * @return entries that are not all zero
      */
-    private int countEntries(long[] table, long firstGuest, int references, PackedClusters also) throws IOException {
+    private int countEntries(long[] table, long firstGuest, long tableCluster, PackedClusters also) throws IOException {
+        int references = counts.get(tableCluster);
         int used = 0;
         int step = header.l2EntryLongs();
         for (int i = 0; i < table.length; i += step) {
@@ -181,16 +190,26 @@ final class ReferenceScan {
             L2Entry.Kind kind = entries.kind(entry, guest);
             if (kind == L2Entry.Kind.COMPRESSED) {
                 use.countCompressed(entry, references);
+                pin(tableCluster, entries.compressedOffset(entry) >>> header.clusterBits(),
+                        ClusterUse.lastCompressedCluster(header, entries, entry));
                 continue;
             }
             if (step == 2) {
                 entries.checkSubclusters(table[i + 1], entry, guest);
             }
             if ((entry & L2Entry.OFFSET) != 0 && !header.hasDataFile()) {
-                use.countData((entry & L2Entry.OFFSET) >>> header.clusterBits(), references, also);
+                long cluster = (entry & L2Entry.OFFSET) >>> header.clusterBits();
+                use.countData(cluster, references, also);
+                pin(tableCluster, cluster, cluster);
             }
         }
         return used;
+    }
+
+    private void pin(long table, long first, long last) throws UnsupportedException {
+        for (long cluster = first; pins != null && cluster <= last; cluster++) {
+            pins.inherit(table, cluster);
+        }
     }
 
     private void collect(long[] table, long firstGuest) {

@@ -10,15 +10,13 @@ final class Remarks {
     private Remarks() {
     }
 
-    /** @return why clusters that a snapshot needs stay */
-    static String sharedReason(List<Snapshot> snapshots) {
-        if (snapshots.size() == 1) {
-            return "shared with snapshot '" + snapshots.get(0).name() + "'";
-        }
-        return "shared with one of the snapshots " + names(snapshots.stream().map(Snapshot::name).toList());
+    /** @return why clusters that these snapshots need, all of them, stay */
+    static String sharedReason(List<String> snapshots) {
+        return snapshots.size() == 1 ? "shared with snapshot '" + snapshots.get(0) + "'"
+                : "shared with the snapshots " + names(snapshots);
     }
 
-    private static String names(List<String> names) {
+    static String names(List<String> names) {
         String shown = String.join(", ", names.stream().limit(NAMES_SHOWN).map(name -> "'" + name + "'").toList());
         return names.size() > NAMES_SHOWN ? shown + " and " + (names.size() - NAMES_SHOWN) + " more" : shown;
     }

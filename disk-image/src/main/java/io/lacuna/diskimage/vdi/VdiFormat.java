@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.vdi;
 
+import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
@@ -13,6 +14,8 @@ import java.nio.ByteOrder;
 public final class VdiFormat implements DiskImageFormat {
 
     static final String NAME = "vdi";
+
+    private static final int DIFFERENCING = 4;
 
     /** Made by the service loader. */
     public VdiFormat() {
@@ -31,6 +34,13 @@ public final class VdiFormat implements DiskImageFormat {
         ByteBuffer signature = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         file.read(VdiHeader.SIGNATURE_OFFSET, signature);
         return signature.getInt(0) == VdiHeader.SIGNATURE;
+    }
+
+    @Override
+    public boolean mayHaveParent(HostFile file) throws IOException {
+        return recognises(file) && file.size() >= VdiHeader.TYPE + Integer.BYTES
+                && Bytes.read(file, "VDI header", VdiHeader.TYPE, Integer.BYTES, ByteOrder.LITTLE_ENDIAN).s32(0)
+                == DIFFERENCING;
     }
 
     @Override

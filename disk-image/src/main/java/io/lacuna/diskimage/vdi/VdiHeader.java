@@ -37,7 +37,7 @@ record VdiHeader(Type type, long mapOffset, long dataOffset, long virtualSize, i
 
     private static final int VERSION = 0x44;
     private static final int HEADER_SIZE = 0x48;
-    private static final int TYPE = 0x4C;
+    static final int TYPE = 0x4C;
     private static final int MAP_OFFSET = 0x154;
     private static final int DATA_OFFSET = 0x158;
     private static final int SECTOR_SIZE = 0x168;

@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.vmdk;
 
+import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
@@ -7,7 +8,9 @@ import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLinks;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Locale;
 
 /** Opens VMDK images, by their descriptor or by the sparse file that holds it. */
 public final class VmdkFormat implements DiskImageFormat {
@@ -51,6 +54,27 @@ public final class VmdkFormat implements DiskImageFormat {
             return Sign.SESPARSE;
         }
         return VmdkDescriptor.recognises(text) ? Sign.DESCRIPTOR : null;
+    }
+
+    @Override
+    public boolean mayHaveParent(HostFile file) throws IOException {
+        Sign sign = sign(file);
+        if (sign != Sign.SPARSE && sign != Sign.DESCRIPTOR) {
+            return false;
+        }
+        long offset = 0;
+        long length = Math.min(file.size(), VmdkDescriptor.MAX_SIZE);
+        if (sign == Sign.SPARSE) {
+            SparseHeader header = SparseHeader.parse(file);
+            offset = header.descriptor();
+            length = Math.min(header.descriptorSize(), file.size() - offset);
+        }
+        if (offset == 0 && sign == Sign.SPARSE || length <= 0 || length > VmdkDescriptor.MAX_SIZE) {
+            return false;
+        }
+        String text = Bytes.read(file, "VMDK descriptor", offset, (int) length, ByteOrder.LITTLE_ENDIAN).text(0, (int) length)
+                .toLowerCase(Locale.ROOT);
+        return text.contains("parentcid") && !text.contains("parentcid=ffffffff");
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.Holdings;
+import io.lacuna.diskimage.ImageBase;
 import io.lacuna.diskimage.OpenedImage;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -53,6 +54,15 @@ class VdiParentTest {
         DiskFormatException refusal = assertThrows(UnsafeException.class, () -> open(child).close());
         assertTrue(Path.of(refusal.path()).startsWith(directory));
         return refusal.reason();
+    }
+
+    @Test
+    void isToldWithoutBeingOpened() throws IOException {
+        Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+        Path parent = base.write(elsewhere.resolve("base.vdi"));
+        assertThrows(DiskFormatException.class, () -> ImageBase.of(image, List.of()));
+        assertEquals(parent.toRealPath(), ImageBase.of(image, List.of(elsewhere)).orElseThrow().path());
+        assertTrue(ImageBase.of(parent, List.of()).isEmpty());
     }
 
     @Test

@@ -9,6 +9,7 @@ import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
+import io.lacuna.diskimage.ImageBase;
 import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.fixtures.MemoryTempDir;
 import java.io.IOException;
@@ -50,6 +51,13 @@ class VhdParentTest {
 
     private String refusal() {
         return assertThrows(DiskFormatException.class, () -> open(child.bytes())).reason();
+    }
+
+    @Test
+    void theParentIsToldWithoutBeingOpened() throws IOException {
+        Path image = Files.write(directory.resolve("child.vhd"), child.bytes());
+        assertTrue(parent.toRealPath().equals(ImageBase.of(image, List.of()).orElseThrow().path()));
+        assertTrue(ImageBase.of(parent, List.of()).isEmpty());
     }
 
     @Test

@@ -18,11 +18,13 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.Holdings;
+import io.lacuna.diskimage.ImageBase;
 import io.lacuna.fixtures.Corpus;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -166,6 +168,15 @@ class VhdxGuestTest {
             assertEquals(0x11, byteAt(disk, 2L * MIB - 1));
             assertEquals(0, byteAt(disk, 2L * MIB));
         }
+    }
+
+    @Test
+    void theParentIsToldWithoutBeingOpened() throws IOException {
+        Path base = directory.resolve("base.vhdx");
+        VhdxMaker.dynamic(base, 4L * MIB, MIB).close();
+        Path image = directory.resolve("child.vhdx");
+        VhdxMaker.child(image, 4L * MIB, MIB, 512, "base.vhdx").close();
+        assertEquals(base.toRealPath(), ImageBase.of(image, List.of()).orElseThrow().path());
     }
 
     @Test

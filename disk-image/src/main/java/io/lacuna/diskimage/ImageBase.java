@@ -1,0 +1,115 @@
+package io.lacuna.diskimage;
+
+import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.DiskImageFormat;
+import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.ImageLinks;
+import io.lacuna.blockio.UnsafeException;
+import io.lacuna.diskimage.raw.RawFormat;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The image that another one is based on, as that one's header says. For a look at which images belong together: takes no lock,
+ * opens no parent, and writes nothing.
+ *
+ * @param name as the header gives it
+ * @param path the file, all symbolic links followed; null if the name is no plain file name or there is no such file
+ */
+public record ImageBase(String name, Path path) {
+
+    /**
+     * @param directories where a parent may lie that the image knows only by its id
+     * @return empty if the image has no parent
+     * @throws IOException if that cannot be told, for the image is damaged, or cannot be read
+     */
+    public static Optional<ImageBase> of(Path image, List<Path> directories) throws IOException {
+        NativeFile file = NativeFile.open(image, Descriptor.Purpose.READ);
+        DiskImageFormat format = null;
+        try {
+            for (DiskImageFormat candidate : DiskImages.formats()) {
+                if (format == null && !candidate.name().equals(RawFormat.NAME) && candidate.mayHaveParent(file)) {
+                    format = candidate;
+                }
+            }
+        } finally {
+            if (format == null) {
+                file.close();
+            }
+        }
+        if (format == null) {
+            return Optional.empty();
+        }
+        try {
+            format.open(file, new Onlooker(file, directories)).close();
+            return Optional.empty();
+        } catch (BaseNamed named) {
+            return Optional.of(named.base);
+        } catch (DiskFormatException e) {
+            throw e.in(image);
+        }
+    }
+
+    /** What an image throws whose parent's name has been heard: nothing of it needs to be opened further. */
+    private static final class BaseNamed extends IOException {
+        private static final long serialVersionUID = 1L;
+        private final transient ImageBase base;
+
+        BaseNamed(ImageBase base) {
+            super("based on " + base.name(), null);
+            this.base = base;
+        }
+    }
+
+    private static final class Onlooker implements ImageLinks {
+        private final NativeFile file;
+        private final List<Path> directories;
+
+        Onlooker(NativeFile file, List<Path> directories) {
+            this.file = file;
+            this.directories = directories;
+        }
+
+        @Override
+        public DiskImage openBacking(String name, String format) throws IOException {
+            throw new BaseNamed(new ImageBase(name, resolve(name)));
+        }
+
+        @Override
+        public List<Path> directories() {
+            List<Path> all = new ArrayList<>(directories);
+            all.add(folder());
+            return all;
+        }
+
+        /** A part of the image, of which only the header is read. */
+        @Override
+        public HostFile openDataFile(String name) throws IOException {
+            Path part = resolve(name);
+            if (part == null || !part.startsWith(folder()) || !Files.isRegularFile(part)) {
+                throw new UnsafeException("a file of the image is missing, or lies outside of its directory");
+            }
+            return NativeFile.open(part, Descriptor.Purpose.READ);
+        }
+
+        private Path folder() {
+            return file.realPath().getParent();
+        }
+
+        private Path resolve(String name) {
+            String plain = name.startsWith("file:") ? name.substring("file:".length()) : name;
+            try {
+                Path beside = folder().resolve(plain);
+                return (Files.exists(beside) ? beside : file.path().toAbsolutePath().resolveSibling(plain)).toRealPath();
+            } catch (IOException | InvalidPathException notThere) {
+                return null;
+            }
+        }
+    }
+}

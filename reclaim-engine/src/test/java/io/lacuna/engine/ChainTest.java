@@ -1,0 +1,188 @@
+package io.lacuna.engine;
+
+import static io.lacuna.engine.ReclaimRun.options;
+import static io.lacuna.engine.ReclaimRun.run;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.Progress;
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.HeldFiles;
+import io.lacuna.diskimage.LibvirtMachines;
+import io.lacuna.engine.ImageReport.Verdict;
+import io.lacuna.engine.ReclaimOptions.Purpose;
+import io.lacuna.fixtures.GuestDisk;
+import io.lacuna.fixtures.GuestVolume;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Chains of images: found, shown and reclaimed together. */
+@Timeout(120)
+class ChainTest {
+
+    private static final long MIB = 1 << 20;
+
+    @TempDir
+    static Path shared;
+
+    private static GuestDisk disk;
+
+    @TempDir
+    Path directory;
+
+    private Path base;
+    private Path middle;
+    private Path top;
+
+    @BeforeAll
+    static void makeDisk() throws IOException {
+        Tools.require("qemu-img", "qemu-io");
+        disk = GuestDisk.assemble(shared.resolve("disk.raw"), "gpt", 512, GuestVolume.ext(shared, "ext", 24 * MIB, "-t ext4"));
+    }
+
+    /** Base, middle and top each hold all of the disk; the guest wrote junk into the free space of each before. */
+    @BeforeEach
+    void makeChain() throws IOException {
+        directory = directory.toRealPath();
+        base = directory.resolve("base.raw");
+        middle = directory.resolve("middle.qcow2");
+        top = directory.resolve("top.qcow2");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; cd \"$3\"; size=$(stat -c %s base.raw)\n"
+                + "qemu-img create -q -f qcow2 -b base.raw -F raw middle.qcow2; qemu-img convert -n -f raw -O qcow2 base.raw middle.qcow2\n"
+                + "qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 top.qcow2", disk.file(), base, directory);
+        Path junk = directory.resolve("junk");
+        ExtentSet free = disk.free().inwardTo(65536).atLeast(2 * MIB);
+        Tools.shell("head -c 2M /dev/urandom > \"$1\"; qemu-io -f qcow2 -c \"write -s $1 $3 2M\" \"$2\" > /dev/null; rm \"$1\"", junk,
+                top, free.start(0));
+    }
+
+    private void assertReads(Path image) throws IOException {
+        Path raw = directory.resolve("seen");
+        Tools.ok("qemu-img", "check", "-q", "-f", "qcow2", image.toString());
+        Tools.ok("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image.toString(), raw.toString());
+        assertEquals(List.of(), disk.differences(raw, disk.free(), ExtentSet.EMPTY));
+        Files.delete(raw);
+    }
+
+    private static final class Heard implements Batch.Listener {
+        private final List<String> events = new ArrayList<>();
+
+        @Override
+        public synchronized Progress started(Path image) {
+            events.add("start " + image.getFileName());
+            return Progress.NONE;
+        }
+
+        @Override
+        public synchronized void ended(ImageReport report) {
+            events.add("end " + report.path().getFileName());
+        }
+    }
+
+    @Test
+    void aChainIsReclaimedLayerByLayer() throws IOException {
+        for (int jobs : new int[] {1, 3}) {
+            makeChain();
+            Heard heard = new Heard();
+            RunReport dry = Batch.run(List.of(top, base, middle), options(Purpose.DRY_RUN).build(), jobs, heard);
+            RunReport done = Batch.run(List.of(top, base, middle), options(Purpose.RECLAIM).build(), jobs, heard);
+            assertEquals(List.of("start base.raw", "start middle.qcow2", "start top.qcow2", "end top.qcow2", "end middle.qcow2",
+                    "end base.raw"), heard.events.subList(6, 12));
+            for (int i = 0; i < 3; i++) {
+                ImageReport report = done.images().get(i);
+                assertEquals(List.of(top, base, middle).get(i), report.path());
+                assertEquals(Verdict.RECLAIMED, report.verdict(), report.reason());
+                assertEquals(dry.images().get(i).plannedBytes(), report.plannedBytes());
+                assertTrue(report.plannedBytes() >= MIB, report.toString());
+            }
+            assertReads(top);
+            assertReads(middle);
+            assertEquals(List.of(), disk.differences(base, disk.free(), disk.free().inwardTo(4096)));
+        }
+    }
+
+    @Test
+    void aRefusedLayerLeavesTheOthersTheirTurn() throws IOException {
+        // The middle one cannot be opened for writing: its memory is saved in a folder of its own.
+        Path elsewhere = Files.createDirectories(directory.resolve("machine"));
+        Path suspended = elsewhere.resolve("other.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", middle.toString(), "-F", "qcow2", suspended.toString());
+        Files.write(elsewhere.resolve("other.vmss"), new byte[10]);
+        ReclaimOptions allowed = options(Purpose.RECLAIM).allowedBackingDirectories(List.of(directory)).build();
+        RunReport done = Batch.run(List.of(suspended, top, base), allowed, 1, new Heard());
+        assertEquals(List.of(Verdict.REFUSED, Verdict.RECLAIMED, Verdict.RECLAIMED),
+                done.images().stream().map(ImageReport::verdict).toList(), done.toString());
+        assertTrue(done.images().get(0).reason().contains("other.vmss"));
+        assertReads(top);
+    }
+
+    @Test
+    void theTreeIsFoundBesideTheImage() throws IOException {
+        Path second = directory.resolve("second.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", base.toString(), "-F", "raw", second.toString());
+        Files.writeString(directory.resolve("notes.txt"), "no image");
+        ImageReport report = run(base, options(Purpose.INSPECT).build());
+        assertEquals(List.of(new ChildImage(middle, base, false, "beside the image"),
+                new ChildImage(top, middle, false, "beside the image"), new ChildImage(second, base, false, "beside the image")),
+                report.children().stream().sorted(java.util.Comparator.comparing(child -> child.path().equals(second))).toList());
+        int at = report.children().indexOf(new ChildImage(middle, base, false, "beside the image"));
+        assertEquals(top, report.children().get(at + 1).path(), "a child's children follow it");
+        assertEquals(List.of(), run(top, options(Purpose.INSPECT).build()).children());
+    }
+
+    @Test
+    void childrenElsewhereAreFoundWhereTheyAreNamed() throws IOException {
+        Path far = Files.createDirectories(directory.resolve("a/b/c")).resolve("far.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", top.toString(), "-F", "qcow2", far.toString());
+        assertTrue(run(top, options(Purpose.DRY_RUN).build()).children().isEmpty());
+        for (Path named : List.of(far, directory.resolve("a"))) {
+            assertEquals(List.of(new ChildImage(far, top, false, "named")),
+                    run(top, options(Purpose.DRY_RUN).children(List.of(named)).build()).children());
+        }
+        // By a link, and with a name that is an option string.
+        Path link = Files.createSymbolicLink(directory.resolve("a/link"), far);
+        assertEquals(far, run(top, options(Purpose.DRY_RUN).children(List.of(link)).build()).children().get(0).path());
+        Tools.ok("qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "qcow2", "-b",
+                "json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":\"" + top + "\"}}", far.toString());
+        assertEquals(far, run(top, options(Purpose.DRY_RUN).children(List.of(far)).build()).children().get(0).path());
+    }
+
+    @Test
+    void childrenAreFoundInLibvirtsHands() throws IOException {
+        Path far = Files.createDirectories(directory.resolve("a & b")).resolve("far.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", top.toString(), "-F", "qcow2", far.toString());
+        Path machines = Files.createDirectories(directory.resolve("libvirt"));
+        Files.writeString(machines.resolve("web.xml"), "<domain><devices><disk type='file'><source file='"
+                + far.toString().replace("&", "&amp;") + "'/></disk><disk><source dev='/dev/none'/></disk></devices></domain>");
+        ChildSearch search = new ChildSearch(new LibvirtMachines(List.of(machines, directory.resolve("absent"))));
+        try (ReclaimSession session = ReclaimSession.open(base, options(Purpose.DRY_RUN).build(),
+                new RunContext(search, new HeldFiles()))) {
+            List<ChildImage> children = session.report(session.plan()).children();
+            assertTrue(children.contains(new ChildImage(far, top, false, "disk of the libvirt machine 'web'")), children.toString());
+        }
+    }
+
+    @Test
+    void childrenAreFoundInQemusHands() throws IOException {
+        Path far = Files.createDirectories(directory.resolve("a")).resolve("far.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", top.toString(), "-F", "qcow2", far.toString());
+        try (StorageDaemon guest = StorageDaemon.start(top, "qcow2", far, Files.createDirectory(directory.resolve("run")))) {
+            ImageReport report = run(top, options(Purpose.INSPECT).mode(ReclaimMode.PUNCH).build());
+            ChildImage child = report.children().get(0);
+            assertTrue(child.path().equals(far) && child.running() && child.relation().contains("process " + guest.process()),
+                    child.toString());
+        }
+        assertFalse(run(top, options(Purpose.INSPECT).build()).children().iterator().hasNext());
+    }
+}

@@ -1,0 +1,253 @@
+package io.lacuna.engine;
+
+import static io.lacuna.engine.ReclaimRun.options;
+import static io.lacuna.engine.ReclaimRun.run;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.lacuna.blockio.Extent;
+import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.blockio.VolumeOptions;
+import io.lacuna.engine.ImageReport.Verdict;
+import io.lacuna.engine.ReclaimOptions.Purpose;
+import io.lacuna.fixtures.GuestVolume;
+import io.lacuna.fixtures.Tools;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * A parent that was snapshotted while its guest ran: the guest has written a file past its page cache, so that the data was on
+ * the disk, and the transaction that gives the blocks to the file came into the overlay.
+ */
+@Timeout(120)
+class DirtyParentTest {
+
+    private static final long MIB = 1 << 20;
+    private static final int BLOCK = 4096;
+    private static final VolumeOptions BOOTS = new VolumeOptions(true, false);
+
+    /** Parent and child as they were made; never opened by a test. */
+    @TempDir
+    static Path made;
+
+    /** Blocks of the file that was written directly. */
+    private static ExtentSet direct;
+    private static String tree;
+
+    @TempDir
+    Path directory;
+
+    private Path parent;
+    private Path child;
+
+    @BeforeAll
+    static void runAGuest() throws IOException {
+        Tools.requireLoopDevices();
+        Tools.require("qemu-img", "qemu-io", "debugfs", "e2fsck");
+        Path live = GuestVolume.ext(made, "live.raw", 40 * MIB, "-t ext4 -b 4096").file();
+        Tools.shell("""
+                cd "$1"; mkdir mnt; mount -o loop,commit=900 live.raw mnt; trap 'cd /; umount "$1/mnt" 2> /dev/null || true' EXIT
+                head -c 700000 /dev/urandom > mnt/first; sync -f mnt
+                rm mnt/keep/f3 mnt/keep/f6; echo early > mnt/early; sync -f mnt
+                dd if=/dev/urandom of=mnt/direct bs=64K count=24 oflag=direct status=none
+                cp --sparse=always live.raw parent.raw
+                (cat mnt/direct; head -c 900000 /dev/urandom) > mnt/later; rm mnt/first; sync -f mnt
+                umount mnt; trap - EXIT
+                qemu-img create -q -f qcow2 -b live.raw -F raw child.qcow2
+                qemu-img rebase -f qcow2 -b parent.raw -F raw child.qcow2
+                qemu-img compare -q -f raw -F qcow2 live.raw child.qcow2
+                """, made);
+        direct = blocksOf("direct", live);
+        tree = manifest(live);
+    }
+
+    private static ExtentSet blocksOf(String name, Path volume) {
+        ExtentSet.Builder blocks = ExtentSet.builder();
+        for (String block : Tools.ok("debugfs", "-R", "blocks /" + name, volume.toString()).lines()
+                .filter(line -> line.matches("[0-9 ]+")).findFirst().orElseThrow().trim().split(" ")) {
+            blocks.add(Long.parseLong(block) * BLOCK, BLOCK);
+        }
+        return blocks.build();
+    }
+
+    private static String manifest(Path volume) {
+        Tools.ok("e2fsck", "-fn", volume.toString());
+        return new GuestVolume(volume, false).manifest();
+    }
+
+    @BeforeEach
+    void copy() throws IOException {
+        Tools.shell("cp --sparse=always \"$1\"/parent.raw \"$1\"/child.qcow2 \"$2\"", made, directory);
+        parent = directory.resolve("parent.raw");
+        child = directory.resolve("child.qcow2");
+    }
+
+    /** The parent's own view, as e2fsck leaves it after a replay. */
+    private ExtentSet freeAfterReplay() throws IOException {
+        Path replayed = directory.resolve("replayed.raw");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; e2fsck -fy \"$2\" > /dev/null 2>&1 || [ $? = 1 ]", made.resolve("parent.raw"),
+                replayed);
+        ExtentSet free = new GuestVolume(replayed, false).free();
+        Files.delete(replayed);
+        return free;
+    }
+
+    /** @return those ranges that read as zeros */
+    private static ExtentSet zeros(Path raw, ExtentSet where) throws IOException {
+        ExtentSet.Builder zeros = ExtentSet.builder();
+        byte[] block = new byte[BLOCK];
+        try (RandomAccessFile file = new RandomAccessFile(raw.toFile(), "r")) {
+            for (Extent extent : where) {
+                for (long at = extent.offset(); at + BLOCK <= extent.end(); at += BLOCK) {
+                    file.seek(at);
+                    file.readFully(block);
+                    if (Arrays.equals(block, new byte[BLOCK])) {
+                        zeros.add(at, BLOCK);
+                    }
+                }
+            }
+        }
+        return zeros.build();
+    }
+
+    private ImageReport reclaim(ReclaimMode mode, Path... children) {
+        return run(parent, options(Purpose.RECLAIM).mode(mode).volumeOptions(BOOTS).children(List.of(children)).build());
+    }
+
+    private String refused(ReclaimMode mode, Path... children) {
+        byte[] before = read(parent);
+        ImageReport report = reclaim(mode, children);
+        assertEquals(Verdict.REFUSED, report.verdict(), report.toString());
+        assertEquals(-1, Arrays.mismatch(before, read(parent)));
+        return report.reason();
+    }
+
+    private static byte[] read(Path file) {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    private String treeOfChild() throws IOException {
+        Path raw = directory.resolve("seen.raw");
+        Tools.ok("qemu-img", "convert", "-f", "qcow2", "-O", "raw", child.toString(), raw.toString());
+        String seen = manifest(raw);
+        Files.delete(raw);
+        return seen;
+    }
+
+    /** The danger itself, told by other tools alone: the parent calls free what its child's file holds, after a replay, too. */
+    @Test
+    void aDirectWriteIsFreeInTheParentAndLiveInTheChild() throws IOException {
+        assertFalse(direct.isEmpty());
+        ExtentSet doomed = freeAfterReplay().intersect(direct);
+        assertFalse(doomed.isEmpty(), "the parent's file system does not know of the file");
+        // And the overlay has no copy of its own: zeros in the parent are zeros in the file.
+        try (RandomAccessFile file = new RandomAccessFile(parent.toFile(), "rw")) {
+            for (Extent extent : doomed) {
+                file.seek(extent.offset());
+                file.write(new byte[(int) extent.length()]);
+            }
+        }
+        assertFalse(treeOfChild().equals(tree), "the child has lost its file");
+    }
+
+    @Test
+    void onlyWhatEveryNamedChildLeavesFreeTooIsFreed() throws IOException {
+        ExtentSet own = freeAfterReplay();
+        ExtentSet inChild = new GuestVolume(made.resolve("live.raw"), false).free();
+        for (ReclaimMode mode : List.of(ReclaimMode.PUNCH, ReclaimMode.DEALLOCATE)) {
+            copy();
+            ImageReport done = reclaim(mode, mode == ReclaimMode.PUNCH ? child : directory);
+            assertEquals(Verdict.RECLAIMED, done.verdict(), done.reason());
+            assertTrue(done.volumes().get(0).evidence().toString().contains("child.qcow2"), done.toString());
+            assertEquals(own.intersect(inChild).totalBytes(), done.volumes().get(0).freeBytes(), 1 << 20);
+            assertEquals(tree, treeOfChild());
+            assertEquals(ExtentSet.EMPTY, zeros(parent, direct));
+            assertTrue(zeros(parent, own.intersect(inChild)).totalBytes() > 10 * MIB);
+        }
+    }
+
+    /** Why children must be named: where none is known, the caller's word that the guest boots decides alone. */
+    @Test
+    void withoutItsChildAReplayTakesTheFile() throws IOException {
+        Files.delete(child);
+        assertEquals(Verdict.RECLAIMED, reclaim(ReclaimMode.PUNCH).verdict());
+        assertFalse(zeros(parent, direct).isEmpty());
+    }
+
+    @Test
+    void refusedUnlessTheChildIsNamed() throws IOException {
+        String why = refused(ReclaimMode.DEALLOCATE);
+        assertTrue(why.contains("--children") && why.contains("not all of them are known"), why);
+        // Without the caller's word on the journal the file system itself refuses; what it advises must not be "start the guest".
+        ImageReport plain = run(parent, options(Purpose.RECLAIM).build());
+        assertEquals(Verdict.REFUSED, plain.verdict());
+        assertTrue(plain.reason().contains("--replay-journal") && !plain.reason().contains("start the guest"), plain.reason());
+        String unsaid = run(parent, options(Purpose.RECLAIM).children(List.of(child)).build()).reason();
+        assertTrue(unsaid.contains("replay of the journal was not allowed"), unsaid);
+    }
+
+    @Test
+    void refusedIfASecondChildIsFoundThatWasNotNamed() throws IOException {
+        Path second = directory.resolve("second.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", child.toString(), "-F", "qcow2", second.toString());
+        String why = refused(ReclaimMode.PUNCH, child);
+        assertTrue(why.contains("second.qcow2") && why.contains("was not named"), why);
+        assertEquals(Verdict.RECLAIMED, reclaim(ReclaimMode.PUNCH, child, second).verdict());
+        assertEquals(tree, treeOfChild());
+    }
+
+    @Test
+    void refusedIfWhatIsNamedIsNoChild() throws IOException {
+        Path stranger = directory.resolve("stranger.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", stranger.toString(), "40M");
+        String why = refused(ReclaimMode.PUNCH, child, stranger);
+        assertTrue(why.contains("stranger.qcow2"), why);
+        why = refused(ReclaimMode.PUNCH, child, directory.resolve("absent.qcow2"));
+        assertTrue(why.contains("absent.qcow2"), why);
+    }
+
+    @Test
+    void refusedWhileAChildRuns() throws IOException {
+        try (StorageDaemon guest = StorageDaemon.start(parent, "raw", child, directory)) {
+            String why = refused(ReclaimMode.PUNCH, child);
+            assertTrue(why.contains("qemu-storage"), why);
+            assertTrue(guest.process() > 0);
+        }
+    }
+
+    @Test
+    void refusedIfAChildsVolumeIs() throws IOException {
+        // The state field of the superblock: errors detected.
+        Tools.ok("qemu-io", "-f", "qcow2", "-c", "write -P 2 1082 1", child.toString());
+        String why = refused(ReclaimMode.PUNCH, child);
+        assertTrue(why.contains("child.qcow2") && why.contains("cannot be told"), why);
+        Tools.ok("qemu-io", "-f", "qcow2", "-c", "write -P 0 0 1M", child.toString());
+        why = refused(ReclaimMode.PUNCH, child);
+        assertTrue(why.contains("child.qcow2") && why.contains("cannot be told"), why);
+    }
+
+    @Test
+    void refusedIfTheChildsMachineIsSuspended() throws IOException {
+        Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+        Path moved = Files.move(child, elsewhere.resolve("child.qcow2"));
+        Tools.ok("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", parent.toString(), "-F", "raw", moved.toString());
+        Files.write(elsewhere.resolve("machine.vmss"), new byte[10]);
+        String why = refused(ReclaimMode.PUNCH, moved);
+        assertTrue(why.contains("machine.vmss"), why);
+    }
+}
