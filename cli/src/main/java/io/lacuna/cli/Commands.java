@@ -12,9 +12,11 @@ import io.lacuna.blockio.Progress;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
@@ -41,11 +43,13 @@ final class Commands {
     }
 
     int run(String[] arguments) {
-        CommandLine parser = new CommandLine(Syntax.command());
+        CommandSpec named = arguments.length == 0 ? null : Syntax.only(arguments[0]);
+        CommandLine parser = new CommandLine(named == null ? Syntax.command() : named);
         // An image may be called "@disk"; picocli would read "disk" for more arguments.
         parser.setExpandAtFiles(false);
         try {
-            ParseResult result = parser.parseArgs(arguments);
+            ParseResult result = parser.parseArgs(named == null ? arguments
+                    : Arrays.copyOfRange(arguments, 1, arguments.length));
             while (result.hasSubcommand() && !result.isUsageHelpRequested()) {
                 result = result.subcommand();
             }
@@ -60,18 +64,13 @@ final class Commands {
             return run(result);
         } catch (ParameterException e) {
             err.println("lacuna: " + Text.printable(String.valueOf(e.getMessage())));
-            err.println("Try 'lacuna " + subcommandName(e) + "--help'.");
+            err.println("Try '" + e.getCommandLine().getCommandSpec().qualifiedName() + " --help'.");
             return USAGE;
         }
     }
 
-    private static String subcommandName(ParameterException e) {
-        String name = e.getCommandLine().getCommandName();
-        return name.equals(Syntax.NAME) ? "" : name + " ";
-    }
-
     private int run(ParseResult result) {
-        String command = result.commandSpec().name();
+        String command = Syntax.lastWord(result.commandSpec());
         if (command.equals(Syntax.NAME)) {
             result.commandSpec().commandLine().usage(err);
             return USAGE;

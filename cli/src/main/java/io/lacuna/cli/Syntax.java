@@ -21,6 +21,7 @@ final class Syntax {
     static final String INSPECT = "inspect";
     static final String RECLAIM = "reclaim";
     static final String COPY = "copy";
+    private static final List<String> COMMANDS = List.of(INSPECT, RECLAIM, COPY);
 
     private Syntax() {
     }
@@ -38,10 +39,30 @@ final class Syntax {
                         "  lacuna reclaim vm.qcow2            do it",
                         "  lacuna copy vm.qcow2 small.qcow2   a copy without free space; the image stays as it is",
                         "", "'lacuna COMMAND --help' tells more of a command.");
-        spec.addSubcommand(INSPECT, inspect());
-        spec.addSubcommand(RECLAIM, reclaim());
-        spec.addSubcommand(COPY, copy());
+        for (String name : COMMANDS) {
+            spec.addSubcommand(name, subcommand(name));
+        }
         return spec;
+    }
+
+    /** @return one command without the others, which a start need not make; null if no command has that name */
+    static CommandSpec only(String name) {
+        return COMMANDS.contains(name) ? subcommand(name).name(NAME + " " + name) : null;
+    }
+
+    /** @return the command's own name, without that of the program */
+    static String lastWord(CommandSpec spec) {
+        String name = spec.name();
+        return name.substring(name.lastIndexOf(' ') + 1);
+    }
+
+    private static CommandSpec subcommand(String name) {
+        return switch (name) {
+            case INSPECT -> inspect();
+            case RECLAIM -> reclaim();
+            case COPY -> copy();
+            default -> throw new IllegalArgumentException(name);
+        };
     }
 
     private static CommandSpec inspect() {

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
@@ -33,6 +34,9 @@ final class NativeFile implements HostFile {
     private boolean closed;
     private final AtomicLong size;
     private volatile PunchSupport punchSupport;
+    private final ReadAhead readAhead = new ReadAhead(this);
+    /** A map read before it was asked for; null once it was used, or something changed the file. */
+    private final AtomicReference<HostMap> anticipatedMap = new AtomicReference<>();
 
     private NativeFile(Path path, Descriptor descriptor, boolean writable) {
         this.path = path;
@@ -119,13 +123,17 @@ final class NativeFile implements HostFile {
     @Override
     public void prefetch(long offset, long length) {
         long end = Math.min(size(), offset + Math.min(length, Long.MAX_VALUE - Math.max(offset, 0)));
-        if (offset < 0 || offset >= end) {
-            return;
+        if (offset >= 0 && offset < end) {
+            readAhead.add(offset, end - offset);
         }
+    }
+
+    /** Tells the kernel. It reads where the range lies on the disk before it returns, which may take a while. */
+    void advise(long offset, long length) {
         life.readLock().lock();
         try {
             if (!closed) {
-                LinuxHost.posix_fadvise(number(), offset, end - offset, LinuxHost.POSIX_FADV_WILLNEED);
+                LinuxHost.posix_fadvise(number(), offset, length, LinuxHost.POSIX_FADV_WILLNEED);
             }
         } finally {
             life.readLock().unlock();
@@ -225,7 +233,21 @@ final class NativeFile implements HostFile {
 
     @Override
     public HostMap map() throws IOException {
-        return whileOpen(() -> FileMap.read(this));
+        HostMap known = anticipatedMap.getAndSet(null);
+        return known != null ? known : whileOpen(() -> FileMap.read(this));
+    }
+
+    /**
+     * Does now, for another thread, what a plan is going to ask for: reads the map, and tries how the host punches. Only for a
+     * file whose writers are kept out. What fails fails again where it is asked for, and is told there.
+     */
+    void anticipate() {
+        try {
+            anticipatedMap.set(whileOpen(() -> FileMap.read(this)));
+            punchSupport();
+        } catch (IOException toldLater) {
+            // See above.
+        }
     }
 
     @Override
@@ -255,6 +277,7 @@ final class NativeFile implements HostFile {
         if (!writable) {
             throw new IOException(path + ": was opened for reading only");
         }
+        anticipatedMap.set(null);
     }
 
     @Override
@@ -263,6 +286,7 @@ final class NativeFile implements HostFile {
         try {
             if (!closed) {
                 closed = true;
+                readAhead.end();
                 // Linux has let go of the descriptor even where close fails.
                 if (LinuxHost.close(number()) != 0 && Errno.last() != Errno.EINTR) {
                     throw Errno.failure(path, "close");

@@ -79,6 +79,14 @@ public final class OpenedImage implements Closeable {
         return savedMemory;
     }
 
+    /**
+     * Asks the host now what {@link DiskImage#plan} will need to know of the image's file: for a thread that has nothing else to
+     * do meanwhile. Nothing depends on it.
+     */
+    public void anticipatePlan() {
+        file.anticipate();
+    }
+
     @Override
     public void close() throws IOException {
         image.close();

@@ -77,7 +77,7 @@ public final class ReclaimSession implements Closeable {
      * @throws DiskFormatException if the whole image is refused
      */
     public ReclaimPlan plan() throws IOException {
-        Survey.Result survey = Survey.of(image.guest(), options.includes(), options.volumeOptions());
+        Survey.Result survey = survey();
         for (String remark : survey.remarks()) {
             if (!remarks.contains(remark)) {
                 remarks.add(remark);
@@ -90,6 +90,22 @@ public final class ReclaimSession implements Closeable {
         boolean allRefused = survey.volumes().stream().allMatch(volume -> volume.refusal() != null);
         Deallocation deallocation = allRefused ? Untouched.all(free) : deallocation(free);
         return new ReclaimPlan(image, known, survey.volumes(), deallocation);
+    }
+
+    /** While the file systems are read, another thread already asks the host what the plan will need to know of it. */
+    private Survey.Result survey() throws IOException {
+        Thread asking = new Thread(opened::anticipatePlan, "asking the host");
+        asking.setDaemon(true);
+        asking.start();
+        try {
+            return Survey.of(image.guest(), options.includes(), options.volumeOptions());
+        } finally {
+            try {
+                asking.join();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
     }
 
     private Deallocation deallocation(ExtentSet free) throws IOException {

@@ -1,0 +1,74 @@
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.jar.JarFile;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+
+/**
+ * {@code MergeJars PLATFORM OUT IN...}: one jar out of many, so that a start opens one file. Service files of the same name are
+ * joined; of native libraries only those below {@code PLATFORM/} come along. What the jars say of themselves (manifests,
+ * licences, modules, variants for later Java versions) stays behind, for the new jar is used on this machine only.
+ */
+final class MergeJars {
+
+    private static final Set<String> NATIVE = Set.of("so", "dll", "dylib", "jnilib", "a", "lib");
+
+    private MergeJars() {
+    }
+
+    public static void main(String[] arguments) throws IOException {
+        String platform = arguments[0];
+        Map<String, ByteArrayOutputStream> services = new LinkedHashMap<>();
+        Set<String> seen = new HashSet<>();
+        try (OutputStream file = Files.newOutputStream(Path.of(arguments[1])); ZipOutputStream out = new ZipOutputStream(file)) {
+            // Stored, not packed: reading a class then is copying it.
+            out.setMethod(ZipOutputStream.STORED);
+            for (String name : List.of(arguments).subList(2, arguments.length)) {
+                try (ZipFile in = new JarFile(name)) {
+                    for (ZipEntry entry : (Iterable<ZipEntry>) in.stream().map(ZipEntry.class::cast)::iterator) {
+                        byte[] content = in.getInputStream(entry).readAllBytes();
+                        if (entry.getName().startsWith("META-INF/services/") && !entry.isDirectory()) {
+                            ByteArrayOutputStream joined = services.computeIfAbsent(entry.getName(), n -> new ByteArrayOutputStream());
+                            joined.write(content);
+                            joined.write('\n');
+                        } else if (isKept(entry.getName(), platform) && seen.add(entry.getName())) {
+                            add(out, entry.getName(), content);
+                        }
+                    }
+                }
+            }
+            for (Map.Entry<String, ByteArrayOutputStream> service : services.entrySet()) {
+                add(out, service.getKey(), service.getValue().toByteArray());
+            }
+        }
+    }
+
+    private static boolean isKept(String name, String platform) {
+        if (name.endsWith("/") || name.startsWith("META-INF/") || name.endsWith("module-info.class")) {
+            return false;
+        }
+        return !NATIVE.contains(name.substring(name.lastIndexOf('.') + 1)) || name.startsWith(platform + "/");
+    }
+
+    private static void add(ZipOutputStream out, String name, byte[] content) throws IOException {
+        CRC32 checksum = new CRC32();
+        checksum.update(content);
+        ZipEntry entry = new ZipEntry(name);
+        entry.setSize(content.length);
+        entry.setCrc(checksum.getValue());
+        entry.setTime(0);
+        out.putNextEntry(entry);
+        out.write(content);
+        out.closeEntry();
+    }
+}
