@@ -85,6 +85,7 @@ final class ClusterMover {
 
     private void moveTable(Relocation.TableMove table) throws IOException {
         for (long done = 0; done < table.length(); done += header.clusterSize()) {
+            extra += needed(table.from() + done, table.to() + done);
             batch.add(table.from() + done, table.to() + done, 0);
         }
         move(moving -> links.moveTable(table));

@@ -225,7 +225,8 @@ final class Qcow2Planner {
             reclaimable.addAll(goes.shift(distance));
             retained.addAll(RetainedBytes.HOST_SHARED, hostShared.shift(distance));
             retained.addAll(RetainedBytes.HOLE, notStored.shift(distance));
-            retained.addAll(dataHoles.punchable() ? RetainedBytes.SMALL : RetainedBytes.UNPUNCHABLE, stays.minus(hostShared).minus(notStored).shift(distance));
+            String rest = dataHoles.punchable() ? RetainedBytes.SMALL : RetainedBytes.UNPUNCHABLE;
+            retained.addAll(rest, stays.minus(hostShared).minus(notStored).shift(distance));
         }
         ClusterRuns compressed = sorter.compressed;
         for (int i = 0; i < compressed.size(); i++) {
