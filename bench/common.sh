@@ -30,6 +30,9 @@ build_programs() {
     done
 }
 
+# What QEMU calls a format.
+qemu_format() { case $1 in vhd) echo vpc ;; *) echo "$1" ;; esac; }
+
 host_bytes() { echo $(( $(stat -c '%b * %B' "$1") )); }
 free_on_host() { df --output=avail -B1 "$1" | tail -1; }
 
@@ -97,7 +100,13 @@ serve() { # ro|rw IMAGE FORMAT [qemu-nbd options]
     socket=$directory/socket
     mkdir "$directory/fuse"
     later "rm -r --one-file-system $directory"
-    qemu-nbd --persistent --format="$format" --socket="$socket" "$@" "$image" &
+    if [ "$format" = vhd ]; then
+        # Its size is that of the header, not what the geometry comes to.
+        set -- "$@" --image-opts "driver=vpc,file.filename=$image,force_size_calc=current_size"
+    else
+        set -- "$@" --format="$format" "$image"
+    fi
+    qemu-nbd --persistent --socket="$socket" "$@" &
     later "kill $!; wait $!"
     wait_for test -S "$socket"
     "${nbdfuse[@]}" "$directory/fuse/disk" "nbd+unix:///?socket=$socket" &

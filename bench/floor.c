@@ -9,7 +9,8 @@
  *   list      prints the free extents: start and length, at guest offsets
  *   punch     scan, then one fallocate(PUNCH_HOLE) per free extent, then fsync
  *   stale     the bytes of the free extents that the host still stores (FIEMAP); with a third argument, a file that
- *             `list` wrote earlier: of the extents that were free then
+ *             `list` wrote earlier: of the extents that were free then. Of an image in another format than raw and
+ *             qcow2 the list has to hold host offsets
  *
  * All numbers are bytes. An image is raw, or qcow2 (version 2 or 3) with its own data and nothing shared, compressed
  * or encrypted. In qcow2 `punch` leaves the mapping as it is and punches at the host offsets of the free guest
@@ -567,7 +568,7 @@ int main(int argc, char **argv)
     if (memcmp(header, "QFI\xfb", 4) == 0)
         open_qcow2(header);
     struct volume volumes[128];
-    int count = find_volumes(volumes, 128);
+    int count = argc == 4 ? 0 : find_volumes(volumes, 128);
     if (mode == VOLUMES) {
         for (int i = 0; i < count; i++)
             printf("%d %s %llu %llu\n", i, volumes[i].type, (unsigned long long) volumes[i].start,

@@ -1,11 +1,13 @@
 #!/bin/bash
-# run.sh [w1|w2|w1-qcow2|w2-qcow2|w4 ...]: measures Lacuna beside its peers on the images that workloads.sh made
-# (default: all that are there). Prints a Markdown report and keeps it in bench/results/. Needs root. Meant for a
+# run.sh [w1|w2|w1-qcow2|w2-qcow2|w4|w1-vdi|w1-vmdk|w1-vhd|w1-vhdx|w2-vdi ...]: measures Lacuna beside its peers on the
+# images that workloads.sh made (default: all that are there); a VDI, VMDK, VHD or VHDX is converted for the occasion
+# and removed afterwards. Prints a Markdown report and keeps it in bench/results/. Needs root. Meant for a
 # machine that does nothing else.
 #
 #   LACUNA="../lacuna"      the command before "reclaim IMAGE"
 #   RUNS=5                  rounds; in each, every tool runs once, on a fresh copy
 #   TOOLS="floor lacuna …"  only these
+#   COMPACTVD=CLASSPATH     of compactVD and commons-cli, to measure it too
 #   SECONDS_LIMIT=900       a run that takes longer is stopped and counts as failed
 #   WARM=1                  start each tool once (--version) after the caches were dropped: its program is cached,
 #                           the image is not
@@ -16,7 +18,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 LACUNA=${LACUNA:-$here/../lacuna}
 RUNS=${RUNS:-5}
-TOOLS=${TOOLS:-floor lacuna fstrim nbd-fstrim virt-sparsify}
+TOOLS=${TOOLS:-floor lacuna lacuna-punch lacuna-compact fstrim nbd-fstrim virt-sparsify compactvd}
+COMPACTVD=${COMPACTVD:-}
 SECONDS_LIMIT=${SECONDS_LIMIT:-900}
 WARM=${WARM:-}
 stamp=$(date +%Y-%m-%d-%H%M%S)
@@ -26,8 +29,24 @@ report=$results/$stamp.md
 logs=$LACUNA_BENCH_DIR/logs/$stamp
 read -ra lacuna <<<"$LACUNA"
 
-format_of() { case $1 in *-qcow2) echo qcow2 ;; *) echo raw ;; esac; }
-pristine() { echo "$LACUNA_BENCH_DIR/${1%-qcow2}.$(format_of "$1")"; }
+format_of() { case $1 in *-*) echo "${1#*-}" ;; *) echo raw ;; esac; }
+pristine() { echo "$LACUNA_BENCH_DIR/${1%-*}.$(format_of "$1")"; }
+raw_of() { echo "$LACUNA_BENCH_DIR/${1%-*}.raw"; }
+
+# Makes the pristine image of a format that workloads.sh does not keep, for as long as it is needed.
+convert_if_missing() { # WORKLOAD
+    local file
+    file=$(pristine "$1")
+    [ ! -e "$file" ] || return 0
+    [ -e "$(raw_of "$1")" ] || die "$file is not there: run workloads.sh first"
+    say "converting to $file"
+    later "rm -f $file"
+    converted=yes
+    local options=()
+    [ "$(qemu_format "$(format_of "$1")")" != vpc ] || options=(-o force_size=on)
+    qemu-img convert -f raw -O "$(qemu_format "$(format_of "$1")")" "${options[@]}" "$(raw_of "$1")" "$file"
+    sync "$file"
+}
 
 # Starts libguestfs' appliance once. This also builds its cache, so that no timed run has to.
 appliance_starts() {
@@ -42,7 +61,7 @@ check_available() { # TOOL
     local program
     why=
     case $1 in
-        lacuna) command -v "${lacuna[0]}" >/dev/null || why="${lacuna[0]} not found" ;;
+        lacuna*) command -v "${lacuna[0]}" >/dev/null || why="${lacuna[0]} not found" ;;
         nbd-fstrim)
             for program in qemu-nbd nbdfuse fusermount3; do
                 command -v "$program" >/dev/null || why="$program not installed"
@@ -51,17 +70,25 @@ check_available() { # TOOL
             if ! command -v virt-sparsify >/dev/null; then why="not installed"
             elif ! appliance_starts; then why="its appliance does not start here, see $logs/guestfish.log"
             fi ;;
+        compactvd) [ -n "$COMPACTVD" ] || why="COMPACTVD is not set" ;;
     esac
 }
 
+# For formats other than raw and qcow2, "floor" runs on the same disk as a raw image.
 applies() { # TOOL FORMAT
-    case $1/$2 in fstrim/qcow2 | nbd-fstrim/raw) return 1 ;; esac
+    case $1/$2 in
+        fstrim/raw | nbd-fstrim/qcow2 | virt-sparsify/raw | virt-sparsify/qcow2) ;;
+        lacuna-*/raw | lacuna-*/qcow2 | compactvd/raw | compactvd/qcow2 | compactvd/vhdx) return 1 ;;
+        floor/* | lacuna/* | lacuna-*/* | compactvd/*) ;;
+        *) return 1 ;;
+    esac
 }
 
 command_of() { # TOOL IMAGE FORMAT: sets `command`
     case $1 in
         floor) command=("$bin/floor" punch "$2") ;;
         lacuna) command=("${lacuna[@]}" reclaim "$2") ;;
+        lacuna-*) command=("${lacuna[@]}" reclaim --mode "${1#lacuna-}" "$2") ;;
         *) command=("$here/tool.sh" "$1" "$2" "$3") ;;
     esac
 }
@@ -88,16 +115,23 @@ restore() { # PRISTINE IMAGE
     echo 3 >/proc/sys/vm/drop_caches
 }
 
-# Free guest bytes that qemu-img still shows as mapped data. It decides without our own reader of qcow2.
-mapped_stale() { # IMAGE FREE-LIST
-    qemu-img map -f qcow2 --output=json "$1" | tr -d '{}[]," ' | awk -F'[: ]' '
-        NR == FNR { split($0, f, " "); start[++n] = f[1]; end[n] = f[1] + f[2]; next }
-        { s = $0; sub(/.*start:/, "", s); s += 0; l = $0; sub(/.*length:/, "", l); l += 0
-          if ($0 !~ /data:true/) next
+# Free guest bytes that qemu-img still shows as mapped data, and where they lie in the image. It decides without our own
+# readers.
+mapped_free() { # IMAGE FORMAT FREE-LIST: one line a range: host offset, length
+    qemu-img map -f "$(qemu_format "$2")" --output=json "$1" | awk '
+        NR == FNR { start[++n] = $1; end[n] = $1 + $2; next }
+        /"data": *true/ {
+          s = l = o = 0
+          if (match($0, /"start": *[0-9]+/)) { s = substr($0, RSTART, RLENGTH); sub(/.*: */, "", s) }
+          if (match($0, /"length": *[0-9]+/)) { l = substr($0, RSTART, RLENGTH); sub(/.*: */, "", l) }
+          if (match($0, /"offset": *[0-9]+/)) { o = substr($0, RSTART, RLENGTH); sub(/.*: */, "", o) }
+          s += 0; l += 0; o += 0
           while (i < n && end[i + 1] <= s) i++
-          for (k = i + 1; k <= n && start[k] < s + l; k++)
-              total += (end[k] < s + l ? end[k] : s + l) - (start[k] > s ? start[k] : s) }
-        END { printf "%.0f\n", total }' "$2" -
+          for (k = i + 1; k <= n && start[k] < s + l; k++) {
+              from = start[k] > s ? start[k] : s
+              to = end[k] < s + l ? end[k] : s + l
+              printf "%.0f %.0f\n", o + from - s, to - from
+          } }' "$3" -
 }
 
 # Brings the program files of a tool back into the cache.
@@ -105,7 +139,7 @@ warm_up() { # TOOL
     local program programs=()
     case $1 in
         floor) programs=("$bin/floor") ;;
-        lacuna) "${lacuna[@]}" --version ;;
+        lacuna*) "${lacuna[@]}" --version ;;
         fstrim) programs=(bash losetup mount fstrim umount ntfs-3g) ;;
         nbd-fstrim) programs=(bash qemu-nbd nbdfuse losetup mount fstrim umount ntfs-3g) ;;
         virt-sparsify) programs=(virt-sparsify) ;;
@@ -114,11 +148,16 @@ warm_up() { # TOOL
 }
 
 measure() { # WORKLOAD TOOL ROUND
-    local workload=$1 tool=$2 round=$3 format image log manifest before after stale mapped=- verified=- numbers
+    local workload=$1 tool=$2 round=$3 format image log manifest before after stale mapped=- verified=- numbers source
     format=$(format_of "$workload")
+    source=$(pristine "$workload")
+    if [ "$tool" = floor ] && [ "$format" != qcow2 ]; then
+        format=raw
+        source=$(raw_of "$workload")
+    fi
     image=$LACUNA_BENCH_DIR/work.$format
     log=$logs/$workload.$tool.$round
-    restore "$(pristine "$workload")" "$image"
+    restore "$source" "$image"
     before=$(host_bytes "$image")
     command_of "$tool" "$image" "$format"
     [ -z "$WARM" ] || warm_up "$tool" &>/dev/null </dev/null || true
@@ -128,11 +167,20 @@ measure() { # WORKLOAD TOOL ROUND
     sync "$image"
     after=$(host_bytes "$image")
     # Against the free space of the pristine image: what the tool was given to reclaim, whatever it did to the bitmaps.
-    stale=$("$bin/floor" stale "$image" "$logs/$workload.free")
-    [ "$format" = raw ] || mapped=$(mapped_stale "$image" "$logs/$workload.free")
+    case $format in
+        raw) stale=$("$bin/floor" stale "$image" "$logs/$workload.free") ;;
+        qcow2)
+            stale=$("$bin/floor" stale "$image" "$logs/$workload.free")
+            mapped=$(mapped_free "$image" "$format" "$logs/$workload.free" | awk '{ sum += $2 } END { printf "%.0f", sum }') ;;
+        vhdx) stale=- ;;    # qemu-img map does not tell where a VHDX keeps its blocks
+        *)
+            mapped_free "$image" "$format" "$logs/$workload.free" >"$log.mapped"
+            mapped=$(awk '{ sum += $2 } END { printf "%.0f", sum }' "$log.mapped")
+            stale=$("$bin/floor" stale "$image" "$log.mapped") ;;
+    esac
     if [ "$round" = 1 ]; then
-        manifest=$LACUNA_BENCH_DIR/${workload%-qcow2}.manifest
-        verified=$("$here/tool.sh" verify "$image" "$format" "$manifest" 2>"$log.verify") || true
+        manifest=$LACUNA_BENCH_DIR/${workload%-*}.manifest
+        verified=$("$here/tool.sh" verify "$image" "$format" "$manifest" "$(raw_of "$workload")" 2>"$log.verify") || true
     fi
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$workload" "$tool" "$round" "$numbers" \
         "$before" "$after" "$stale" "$mapped" "${verified:-NO: see $log.verify}" >>"$table"
@@ -173,7 +221,7 @@ summary() {
           runs[key]++; if ($4 != 0) failed[key] = failed[key] " " $4
           wall[key] = wall[key] " " $5; cpu[key] = cpu[key] " " $6 + $7; rss[key] = rss[key] " " $8
           all[key] = all[key] " " $9
-          before[key] = before[key] " " $10; after[key] = after[key] " " $11; stale[key] = stale[key] " " $12
+          before[key] = before[key] " " $10; after[key] = after[key] " " $11; stale[key] = $12 == "-" ? "-" : stale[key] " " $12
           mapped[key] = $13 == "-" ? "-" : mapped[key] " " $13
           if ($14 != "-" || !(key in ok)) ok[key] = $14
           time[key, $3] = $5 }
@@ -187,11 +235,12 @@ summary() {
                     ratios = ratios " " time[key, r] / time[name[1] "\tfloor", r]
                 middle = median(wall[key]); lowest = low; highest = high
                 printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %.2f | %.2f | %.0f |" \
-                    " %.0f | %.0f | %.1f | %s | %s |\n",
+                    " %.0f | %.0f | %s | %s | %s |\n",
                     name[1], name[2], runs[key], key in failed ? ", failed with" failed[key] : "",
                     middle, lowest, highest, ratios == "" ? "-" : sprintf("%.2f", median(ratios)),
                     median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
-                    median(before[key]) / 1e6, median(after[key]) / 1e6, median(stale[key]) / 1e6,
+                    median(before[key]) / 1e6, median(after[key]) / 1e6,
+                    stale[key] == "-" ? "-" : sprintf("%.1f", median(stale[key]) / 1e6),
                     mapped[key] == "-" ? "-" : sprintf("%.1f", median(mapped[key]) / 1e6), ok[key]
             }
         }' "$table"
@@ -219,14 +268,14 @@ write_report() { # also of what was measured until an interruption
 main() {
     local workload tool file largest=0 format round i
     local workloads=("$@") tools=() candidates
-    export LIBGUESTFS_BACKEND=direct
+    export COMPACTVD LIBGUESTFS_BACKEND=direct
     need_root
     need_tools gcc qemu-img losetup fstrim e2fsck ntfs-3g ntfsfix fuser findmnt lscpu sha256sum
     mkdir -p "$results" "$logs"
     one_at_a_time
     build_programs
     clean_up_on_exit
-    later "rm -f $LACUNA_BENCH_DIR/work.raw $LACUNA_BENCH_DIR/work.qcow2"
+    later "rm -f $LACUNA_BENCH_DIR/work.*"
 
     if [ $# -eq 0 ]; then
         for workload in w1 w2 w1-qcow2 w2-qcow2 w4; do
@@ -236,6 +285,7 @@ main() {
     [ ${#workloads[@]} -gt 0 ] || die "no images in $LACUNA_BENCH_DIR: run workloads.sh first"
     for workload in "${workloads[@]}"; do
         file=$(pristine "$workload")
+        [ -e "$file" ] || file=$(raw_of "$workload")
         [ -e "$file" ] || die "$file is not there: run workloads.sh first"
         [ "$(host_bytes "$file")" -le "$largest" ] || largest=$(host_bytes "$file")
     done
@@ -253,13 +303,16 @@ main() {
         format=$(format_of "$workload")
         candidates=()
         for tool in "${tools[@]}"; do if applies "$tool" "$format"; then candidates+=("$tool"); fi; done
-        "$bin/floor" list "$(pristine "$workload")" >"$logs/$workload.free"
+        converted=
+        convert_if_missing "$workload"
+        "$bin/floor" list "$(raw_of "$workload")" >"$logs/$workload.free"
         for round in $(seq "$RUNS"); do
             # Each round starts with another tool: what one leaves behind does not always meet the same next one.
             for i in "${!candidates[@]}"; do
                 measure "$workload" "${candidates[(i + round - 1) % ${#candidates[@]}]}" "$round"
             done
         done
+        [ -z "$converted" ] || undo
     done
     interrupted=
     undo

@@ -1,17 +1,20 @@
 #!/bin/bash
-# tool.sh fstrim|nbd-fstrim|virt-sparsify|verify IMAGE FORMAT [MANIFEST]: runs one peer on an image, or checks what an
-# image holds. run.sh calls it, and sets what libguestfs needs in the environment. Daemons are kept as children and
+# tool.sh fstrim|nbd-fstrim|virt-sparsify|compactvd IMAGE FORMAT: runs one peer on an image.
+# tool.sh verify IMAGE FORMAT MANIFEST RAW: checks what an image holds; RAW is the same disk as a raw image.
+# run.sh calls it, and sets what libguestfs needs in the environment. Daemons are kept as children and
 # waited for, so that their CPU time is counted. Needs root.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
 # Status 0 and "yes", or status 1 and the differences.
-verify() { # IMAGE FORMAT MANIFEST
+verify() { # IMAGE FORMAT MANIFEST RAW
     local image=$1 format=$2 manifest=$3 file=$1 bad=()
-    find_volume "$image"
-    if [ "$format" = qcow2 ]; then
-        qemu-img check -q -f qcow2 "$image" >&2 || bad+=("qemu-img check: status $?")
+    find_volume "$4"
+    case $format in qcow2 | vdi | vmdk | vhdx)
+        qemu-img check -q -f "$format" "$image" >&2 || bad+=("qemu-img check: status $?") ;;
+    esac
+    if [ "$format" != raw ]; then
         serve ro "$image" "$format"
         file=$nbd_file
     fi
@@ -46,6 +49,9 @@ case $tool in
     virt-sparsify)
         virt-sparsify --quiet --in-place --format "$format" "$image"
         sync "$image" ;;
-    verify) verify "$image" "$format" "$4" ;;
+    compactvd)
+        java -cp "$COMPACTVD" io.github.eternalbits.compactvd.CompactVD -u -v -i "$image"
+        sync "$image" ;;
+    verify) verify "$image" "$format" "$4" "$5" ;;
     *) die "unknown tool $tool" ;;
 esac
