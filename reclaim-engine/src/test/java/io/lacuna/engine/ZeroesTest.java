@@ -230,11 +230,14 @@ class ZeroesTest {
         GuestVolume swap = new GuestVolume(directory.resolve("swap"), false);
         Tools.shell("head -c 4M /dev/zero > \"$1\"; mkswap \"$1\" > /dev/null; printf S1SUSPEND | dd of=\"$1\" bs=1 seek=4086 "
                 + "conv=notrunc status=none", swap.file());
-        GuestDisk hibernated = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, swap);
-        for (Path image : List.of(saved, hibernated.file())) {
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, swap);
+        Path hibernated = Files.createDirectory(directory.resolve("apart")).resolve("disk.raw");
+        Tools.shell("cp --sparse=never \"$1\" \"$2\"; sync \"$2\"", disk.file(), hibernated);
+        for (Path image : List.of(saved, hibernated)) {
             String state = state(image);
             ImageReport report = run(image, zeroes().build());
             assertEquals(ImageReport.Verdict.REFUSED, report.verdict());
+            assertTrue(report.reason().contains(image == saved ? "VMware" : "hibernated"), report.reason());
             assertEquals(state, state(image));
         }
     }
