@@ -242,11 +242,14 @@ class CommandTest {
     /** A block of a file that the bitmap calls free, with all its checksums and counts made right. */
     @Test
     void crossCheck() throws IOException {
+        Tools.require("dumpe2fs", "debugfs");
         String image = image("crossed.raw");
         Tools.shell("""
+                number() { dumpe2fs -h "$1" 2> /dev/null | sed -n "s/^$2: *//p"; }
                 block=$(debugfs -R 'blocks /keep/large' "$1" 2> /dev/null | awk '{ print $NF }')
-                free=$(dumpe2fs "$1" 2> /dev/null | sed -n 's/^  \\([0-9]*\\) free blocks, .*/\\1/p' | head -1)
-                printf '%s\\n' "freeb $block" "set_bg 0 free_blocks_count $((free + 1))" "set_bg 0 checksum calc" > "$1.script"
+                group=$(( (block - $(number "$1" 'First block')) / $(number "$1" 'Blocks per group') ))
+                free=$(dumpe2fs "$1" 2> /dev/null | sed -n 's/^  \\([0-9]*\\) free blocks, .*/\\1/p' | sed -n $((group + 1))p)
+                printf '%s\\n' "freeb $block" "set_bg $group free_blocks_count $((free + 1))" "set_bg $group checksum calc" > "$1.script"
                 debugfs -w -f "$1.script" "$1" > /dev/null 2>&1; rm "$1.script"; sync "$1"
                 """, image);
         assertEquals(0, lacuna("reclaim", "--dry-run", image));
