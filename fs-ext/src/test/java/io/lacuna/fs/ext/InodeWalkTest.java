@@ -194,7 +194,7 @@ class InodeWalkTest {
             64M | -t ext4 -b 1024 -g 4096
             64M | -t ext4 -O bigalloc -C 16384
             48M | -t ext3 -b 1024
-            48M | -t ext4 -b 1024 -O inline_data,ea_inode,quota
+            48M | -t ext4 -b 1024 -O inline_data,ea_inode
             """)
     void claimsOfWhatTheKernelWroteToo(String size, String options) throws IOException {
         Tools.requireLoopDevices();
