@@ -185,10 +185,11 @@ final class Qcow2Image implements DiskImage {
         }
     }
 
-    List<Deallocation.HostRanges> hostRanges(ExtentSet imagePunches, ExtentSet dataPunches, long newSize) {
+    List<Deallocation.HostRanges> hostRanges(ExtentSet imagePunches, ExtentSet replaced, ExtentSet dataPunches,
+            long newSize) {
         long end = newSize < 0 ? file.size() : Math.min(newSize, file.size());
         var image = new Deallocation.HostRanges(file, imagePunches.union(ExtentSet.ofRange(end, file.size() - end)),
-                ExtentSet.EMPTY);
+                replaced);
         return dataFile == null ? List.of(image)
                 : List.of(image, new Deallocation.HostRanges(dataFile, dataPunches, ExtentSet.EMPTY));
     }

@@ -14,23 +14,24 @@ import java.util.List;
  * @param dataPunches bytes of the data file to punch
  * @param newSize bytes that the image file shall have; -1 if it keeps its size
  * @param compaction which clusters move before that; null if none does
+ * @param rewritten free bytes of the disk that may be in a cluster that moves, and then need not come along
  * @param mode what was asked for
  * @param journal of a run that moves clusters, and what an earlier one may have left; null if no such run is taken up
  */
 record Qcow2Plan(Qcow2Image image, ExtentSet reclaimable, List<Retained> retained, long plannedBytes,
         long unreferencedBytes, List<String> remarks, TableChanges tables, ExtentSet imagePunches, ExtentSet dataPunches,
-        long newSize, Compaction compaction, ReclaimMode mode, CompactionJournal journal) implements Deallocation {
+        long newSize, Compaction compaction, ExtentSet rewritten, ReclaimMode mode, CompactionJournal journal) implements Deallocation {
 
     /** @return whether the image itself stays as it is */
     boolean leavesImageAlone() {
         return tables == null && imagePunches.isEmpty() && dataPunches.isEmpty() && newSize < 0 && compaction == null;
     }
 
-
     @Override
     public ExtentSet discarded() {
-        return tables == null ? reclaimable
-                : reclaimable.union(tables.unmappedGuest().intersect(ExtentSet.ofRange(0, image.virtualSize())));
+        ExtentSet unmapped = tables == null ? ExtentSet.EMPTY
+                : tables.unmappedGuest().intersect(ExtentSet.ofRange(0, image.virtualSize()));
+        return reclaimable.union(unmapped).union(rewritten);
     }
 
     @Override
@@ -45,6 +46,7 @@ record Qcow2Plan(Qcow2Image image, ExtentSet reclaimable, List<Retained> retaine
 
     @Override
     public List<HostRanges> hostRanges() {
-        return image.hostRanges(imagePunches, dataPunches, newSize);
+        return image.hostRanges(imagePunches, compaction == null ? ExtentSet.EMPTY : compaction.relocation().allTargets(),
+                dataPunches, newSize);
     }
 }

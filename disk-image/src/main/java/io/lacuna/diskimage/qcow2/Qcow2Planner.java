@@ -20,6 +20,8 @@ final class Qcow2Planner {
     private final HostFile file;
     private final HostFile dataFile;
     private final DeallocationRequest request;
+    /** Without the zeros that are in use. */
+    private final ExtentSet freeBytes;
     private final boolean unmapping;
     private final RetainedBytes retained = new RetainedBytes();
     private final List<String> remarks = new ArrayList<>();
@@ -40,6 +42,7 @@ final class Qcow2Planner {
         this.file = file;
         this.dataFile = dataFile;
         this.request = zerosInClusters(asked).on(dataFile == null ? List.of(file) : List.of(file, dataFile), remarks);
+        this.freeBytes = asked.free();
         this.unmapping = request.mode() != ReclaimMode.PUNCH && !header.rawDataFile();
         this.entries = new L2Entry(header);
     }
@@ -183,7 +186,7 @@ final class Qcow2Planner {
         addRemarks();
         return new Qcow2Plan(image, reclaimable, retained.list(), planned, unowned.totalBytes(), List.copyOf(remarks),
                 changes.isNothing() ? null : changes, search.imagePunches(), search.dataPunches(), search.newSize(), null,
-                request.mode(), journal);
+                ExtentSet.EMPTY, request.mode(), journal);
     }
 
     private ExtentSet unrepaired() {
@@ -197,7 +200,8 @@ final class Qcow2Planner {
         return new Qcow2Plan(image, reclaimable, retained.list(), packing.plannedBytes(),
                 packing.leaving(ownerless.minus(unrepaired())), List.copyOf(remarks),
                 changes.isNothing() ? null : changes, packing.punches(), ExtentSet.EMPTY, packing.newSize(),
-                packing.compaction(), request.mode(), journal);
+                packing.compaction(), packing.compaction() == null ? ExtentSet.EMPTY
+                : freeBytes.intersect(ExtentSet.ofRange(0, header.virtualSize())), request.mode(), journal);
     }
 
     private void addRemarks() {

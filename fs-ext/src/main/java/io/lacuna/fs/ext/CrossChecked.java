@@ -45,6 +45,6 @@ record CrossChecked(FileSystem fileSystem, BlockSource volume, Superblock superb
         evidence.add("cross-checked: " + summary.inodes() + " inodes with " + summary.extents() + " extents, "
                 + summary.bytes() + " bytes, none of them free");
         evidence.add("the cross-check took " + (System.nanoTime() - start) / 1_000_000 + " ms");
-        return new FreeSpace(space.free(), evidence, space.remarks());
+        return new FreeSpace(space.free(), space.kept(), evidence, space.remarks());
     }
 }

@@ -106,9 +106,7 @@ final class NtfsFileSystem implements FileSystem {
         BitmapReader reader = new BitmapReader(bitmap, boot.clusterCount(), BitmapReader.MAX_RANGES);
         ExtentSet free = reader.read();
         evidence.add(SystemFiles.requireUsed(systemStreams, free));
-        if (crossCheck || log.erased()) {
-            crossCheck(free, evidence);
-        }
+        List<String> comparison = crossCheck || log.erased() ? crossCheck(free) : List.of();
         if (reader.believedSize() * 8 < boot.clusterCount()) {
             remarks.add("$Bitmap speaks for " + reader.believedSize() * 8 + " of " + boot.clusterCount()
                     + " clusters only; the others count as in use.");
@@ -119,6 +117,7 @@ final class NtfsFileSystem implements FileSystem {
         }
         ShadowCopies.Verdict shadows = ShadowCopies.judge(volume, free, landmarks());
         evidence.add(shadows.evidence());
+        evidence.addAll(comparison);
         ExtentSet kept = free.minus(shadows.free());
         if (kept.isEmpty()) {
             return new FreeSpace(free, evidence, remarks);
@@ -134,12 +133,12 @@ final class NtfsFileSystem implements FileSystem {
         return new HashSet<>(List.of(0L, boot.mftCluster() * boot.clusterSize(), boot.mirrorCluster() * boot.clusterSize()));
     }
 
-    private void crossCheck(ExtentSet free, List<String> evidence) throws IOException {
+    private List<String> crossCheck(ExtentSet free) throws IOException {
         long start = System.nanoTime();
         RecordWalk.Summary summary = new RecordWalk(mft, boot, free).run();
-        evidence.add("cross-checked: " + summary.records() + " file records with " + summary.runs() + " data runs, "
-                + summary.bytes() + " bytes, none of them free");
-        evidence.add("the cross-check took " + (System.nanoTime() - start) / 1_000_000 + " ms");
+        return List.of("cross-checked: " + summary.records() + " file records with " + summary.runs() + " data runs, "
+                + summary.bytes() + " bytes, none of them free",
+                "the cross-check took " + (System.nanoTime() - start) / 1_000_000 + " ms");
     }
 
     private NtfsStream bitmap() throws IOException {
