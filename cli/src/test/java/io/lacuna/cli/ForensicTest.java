@@ -188,7 +188,8 @@ class ForensicTest {
                 assertEquals(0, run.status(), command + ": " + run);
             }
         } finally {
-            Tools.shell("losetup -d \"$1\"", loop);
+            // The kernel would keep this mark for whatever the device is attached to next.
+            Tools.shell("blockdev --setrw \"$1\"; losetup -d \"$1\"", loop);
         }
     }
 
