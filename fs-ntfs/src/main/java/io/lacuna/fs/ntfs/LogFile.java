@@ -10,8 +10,7 @@ import java.util.Optional;
 /** $LogFile: whether Windows let go of the volume properly. */
 final class LogFile {
 
-    private static final int CHUNK = 1 << 20;
-    private static final String SHUT_DOWN = "start the guest and shut it down fully (shutdown /s /f /t 0, which leaves out "
+    static final String SHUT_DOWN = "start the guest and shut it down fully (shutdown /s /f /t 0, which leaves out "
             + "fast start-up), or run \"chkdsk /f\" on this volume there";
 
     private LogFile() {
@@ -22,9 +21,21 @@ final class LogFile {
      *
      * @param evidence a short phrase
      * @param remarks sentences
-     * @param erased whether there is no journal that could tell of a crash
+     * @param rest what is still to be looked at of a log without a journal; null if there is one
      */
-    record Verdict(String evidence, List<String> remarks, boolean erased) {
+    record Verdict(String evidence, List<String> remarks, ErasedLog rest) {
+
+        /** @return whether there is no journal that could tell of a crash */
+        boolean erased() {
+            return rest != null;
+        }
+
+        /** Must be called before the verdict counts. @throws UnsafeException if the log raises doubt after all */
+        void finish() throws IOException {
+            if (rest != null) {
+                rest.finish();
+            }
+        }
     }
 
     /**
@@ -35,8 +46,8 @@ final class LogFile {
     static Verdict requireClean(NtfsStream log) throws IOException {
         int length = (int) Math.min(log.validSize(), 2L * RestartPage.MAX_SYSTEM_PAGE_SIZE);
         ByteBuffer head = log.read(0, length);
-        if (length > 0 && isErased(head)) {
-            return requireErased(log, length);
+        if (length > 0 && ErasedLog.isErased(head)) {
+            return erased(log, length);
         }
         List<String> remarks = new ArrayList<>();
         RestartPage current = current(head, log.position(0), remarks);
@@ -49,7 +60,7 @@ final class LogFile {
             throw new UnsafeException("the journal ($LogFile) of this NTFS volume is still in use: the guest was not shut "
                     + "down cleanly; " + SHUT_DOWN);
         }
-        return new Verdict("$LogFile closed cleanly (version " + current.version() + ")", remarks, false);
+        return new Verdict("$LogFile closed cleanly (version " + current.version() + ")", remarks, null);
     }
 
     private static RestartPage current(ByteBuffer head, long position, List<String> remarks) throws UnsafeException {
@@ -84,26 +95,10 @@ final class LogFile {
         return Optional.empty();
     }
 
-    /** Reads the rest of the log: one that begins with 0xFF and goes on with records is in doubt. */
-    private static Verdict requireErased(NtfsStream log, int checked) throws IOException {
-        log.prefetch(log.dataSize());
-        ByteBuffer chunk = ByteBuffer.allocateDirect((int) Math.min(CHUNK, log.dataSize()));
-        for (long at = checked; at < log.dataSize(); at += chunk.limit()) {
-            chunk.clear().limit((int) Math.min(CHUNK, log.dataSize() - at));
-            log.read(at, chunk);
-            if (!isErased(chunk.flip())) {
-                throw new UnsafeException("the journal ($LogFile) of this NTFS volume is only partly erased; " + SHUT_DOWN);
-            }
-        }
+    /** @param checked bytes from the start that are 0xFF */
+    private static Verdict erased(NtfsStream log, int checked) {
         return new Verdict("$LogFile erased (no journal in use)", List.of("The journal ($LogFile) is empty, as mkntfs and "
                 + "NTFS-3G leave it. NTFS-3G keeps no journal and sets no dirty flag, so a crash under it leaves no mark: "
-                + "$Bitmap was compared with all file records."), true);
-    }
-
-    /** All bytes are the same if each equals the next one, which the JVM compares many at a time. */
-    private static boolean isErased(ByteBuffer bytes) {
-        int length = bytes.limit();
-        return length == 0 || bytes.get(0) == (byte) 0xFF
-                && bytes.slice(0, length - 1).mismatch(bytes.slice(1, length - 1)) < 0;
+                + "$Bitmap was compared with all file records."), new ErasedLog(log, checked));
     }
 }

@@ -95,6 +95,20 @@ final class NtfsFileSystem implements FileSystem {
         NtfsStream bitmap = bitmap();
         bitmap.prefetch(bitmap.dataSize());
         LogFile.Verdict log = LogFile.requireClean(mft.stream(mft.record(FileRecord.LOG_FILE), Attribute.DATA, ""));
+        FreeSpace space;
+        try {
+            space = proven(log, information, hibernation, bitmap, evidence, remarks);
+        } catch (IOException | RuntimeException e) {
+            // A doubtful journal is the better reason: it tells what to do.
+            log.finish();
+            throw e;
+        }
+        log.finish();
+        return space;
+    }
+
+    private FreeSpace proven(LogFile.Verdict log, VolumeInformation information, String hibernation, NtfsStream bitmap,
+            List<String> evidence, List<String> remarks) throws IOException {
         evidence.add(log.evidence());
         remarks.addAll(log.remarks());
         evidence.add(hibernation);
