@@ -40,7 +40,7 @@ public record ImageFuzz(DiskImageFormat format, Path directory, byte[] base) {
                 free.add(at + 8192, 30 << 10);
             }
             ExtentSet ranges = free.build();
-            if ((options & 4) != 0) {
+            if ((options & 4) != 0 && size > STEP) {
                 ranges = ranges.union(ExtentSet.ofRange(size / 4, size / 2));
             }
             ReclaimMode mode = ReclaimMode.values()[(options & 3) % ReclaimMode.values().length];

@@ -51,6 +51,7 @@ class UndoFuzzTest {
                 wrapped.punch(16 << 10, 64 << 10);
                 wrapped.sync();
                 wrapped.truncate(88 << 10);
+                wrapped.sync();
                 if (complete) {
                     recorder.finish();
                 }

@@ -10,6 +10,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -22,6 +23,8 @@ import org.junit.jupiter.api.io.TempDir;
 class NtfsFuzzTest {
 
     private static final int RECORDS = 72;
+    /** FILE, INDX, RSTR. */
+    private static final List<Integer> MAGICS = List.of(0x454C4946, 0x58444E49, 0x52545352);
     private static final FuzzedImages IMAGES = new FuzzedImages();
 
     @BeforeAll
@@ -63,12 +66,13 @@ class NtfsFuzzTest {
         regions.addAll(fixed);
         regions.add(new int[] {layout.firstRun(6, NtfsEditor.DATA), layout.clusterCount() / 8});
         IMAGES.add(bytes, image -> {
-            byte[] mirrored = image.clone();
-            for (int[] at : fixed) {
-                NtfsEditor.seal(slice(mirrored, at));
+            for (int i = 0; i < 4; i++) {
+                System.arraycopy(image, layout.recordOffset(i), image, layout.mirrorOffset(i), layout.recordSize());
             }
-            System.arraycopy(mirrored, 0, image, 0, image.length);
-        }, regions.stream().flatMapToInt(java.util.Arrays::stream).toArray());
+            for (int[] at : fixed) {
+                NtfsEditor.seal(slice(image, at));
+            }
+        }, regions.stream().flatMapToInt(Arrays::stream).toArray());
     }
 
     private static ByteBuffer slice(byte[] bytes, int[] at) {
@@ -77,7 +81,7 @@ class NtfsFuzzTest {
 
     private static boolean unfix(ByteBuffer record) {
         int array = record.getShort(4);
-        if (array <= 0 || array + 2 + record.limit() / 256 > 510) {
+        if (!MAGICS.contains(record.getInt(0)) || array <= 0 || array + 2 + record.limit() / 256 > 510) {
             return false;
         }
         for (int i = 1; i <= record.limit() / 512; i++) {
