@@ -100,7 +100,7 @@ class VhdDamageTest {
     }
 
     /** Makes the checksums right again, so that the damage gets as far as it can. */
-    private static byte[] sealed(byte[] bytes) {
+    static byte[] sealed(byte[] bytes) {
         byte[] copy = bytes.clone();
         seal(copy, copy.length - 512, 512, 64);
         if (copy[0] == 'c') {
