@@ -13,7 +13,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Partition tables and signatures of volumes. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class PartitionFuzzTest {
 
     private static final int SIZE = 128 << 10;

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The marker of a run: whatever it holds. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class RunMarkerFuzzTest {
 
     @TempDir(factory = MemoryTempDir.class)

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The journal of a run that moved blocks. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class CompactionJournalFuzzTest {
 
     private static final int HEADER = 112;

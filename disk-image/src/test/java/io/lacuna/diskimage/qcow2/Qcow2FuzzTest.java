@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** qcow2: header, extensions, both levels of tables, refcounts, snapshots, bitmaps, compressed clusters. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class Qcow2FuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Undo files, read and, where they can be, put back. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class UndoFuzzTest {
 
     private static final int SIZE = 96 << 10;

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** VDI: header and map. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class VdiFuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();

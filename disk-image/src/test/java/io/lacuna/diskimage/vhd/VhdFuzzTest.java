@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** VHD: footers, dynamic header, block table, sector bitmaps, parent locators. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class VhdFuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** VHDX: headers, region and metadata tables, log, block table, sector bitmaps, parent locator. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class VhdxFuzzTest {
 
     private static final UUID GUID = new UUID(1, 2);

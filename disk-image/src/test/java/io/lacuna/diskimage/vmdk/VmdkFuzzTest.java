@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** VMDK: descriptors, sparse headers of all kinds, grain directories and tables, packed grains. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class VmdkFuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();

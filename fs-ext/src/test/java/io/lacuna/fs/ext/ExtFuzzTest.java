@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** ext2 to ext4: the volume, its bitmaps, its journal, its files. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class ExtFuzzTest {
 
     /** More are not sealed, for the slow checksums of {@link ExtImage} would take too long. */

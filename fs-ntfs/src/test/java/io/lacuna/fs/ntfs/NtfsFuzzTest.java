@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** NTFS: the volume, its bitmap, its files, its shadow copies. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class NtfsFuzzTest {
 
     private static final int RECORDS = 72;

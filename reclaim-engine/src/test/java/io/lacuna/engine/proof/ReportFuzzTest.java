@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Timeout;
 
 /** Reports as they are verified, and the one form of their JSON. */
 @Tag("fuzz")
-@Timeout(30)
+@Timeout(150)
 class ReportFuzzTest {
 
     @FuzzTest(maxDuration = "1m")
