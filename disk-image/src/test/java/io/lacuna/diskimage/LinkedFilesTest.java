@@ -218,7 +218,7 @@ class LinkedFilesTest {
         int opened = 0;
         int refused = 0;
         try {
-            for (int i = 0; i < 20_000 && (i < 400 || opened == 0 || refused == 0); i++) {
+            for (int i = 0; i < 2_000 && (i < 100 || opened == 0 || refused == 0); i++) {
                 try (HostFile data = links(Access.PLAN).openDataFile("base2")) {
                     assertEquals(1024, data.size(), "the file outside has 4096 bytes");
                     opened++;

@@ -51,10 +51,10 @@ class UntrustedNamesTest {
     @ParameterizedTest
     @ValueSource(strings = {"../outside/base.raw", "OUTSIDE/base.raw", "link/base.raw", "json:{\"driver\":\"file\",\"filename\":\"/etc/passwd\"}",
         "nbd://localhost:10809/x", "http://localhost/base.raw", "https://localhost/base.raw", "file:///etc/passwd", "ssh://host/base.raw",
-        "/etc/passwd", "../outside/../../../../../../../../etc/passwd", "base\u001b]0;title\u0007.raw"})
+        "/etc/passwd", "../outside/../../../../../../../../etc/passwd", "baseESC]0;title.raw"})
     void backingFilesOfQcow2(String name) throws IOException {
         Files.createSymbolicLink(inside.resolve("link"), outside);
-        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", name.replace("OUTSIDE", outside.toString()), "-F", "raw",
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", name.replace("OUTSIDE", outside.toString()).replace("ESC", "\u001b"), "-F", "raw",
                 inside.resolve("image.qcow2").toString(), "1M");
         refuses(inside.resolve("image.qcow2"), null);
     }
