@@ -54,8 +54,8 @@ class UntrustedNamesTest {
         "/etc/passwd", "../outside/../../../../../../../../etc/passwd", "baseESC]0;title.raw"})
     void backingFilesOfQcow2(String name) throws IOException {
         Files.createSymbolicLink(inside.resolve("link"), outside);
-        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", name.replace("OUTSIDE", outside.toString()).replace("ESC", "\u001b"), "-F", "raw",
-                inside.resolve("image.qcow2").toString(), "1M");
+        String meant = name.replace("OUTSIDE", outside.toString()).replace("ESC", "\u001b");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", meant, "-F", "raw", inside.resolve("image.qcow2").toString(), "1M");
         refuses(inside.resolve("image.qcow2"), null);
     }
 
