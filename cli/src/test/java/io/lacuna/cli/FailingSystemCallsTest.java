@@ -2,7 +2,6 @@ package io.lacuna.cli;
 
 import static io.lacuna.cli.CommandRun.lacuna;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
@@ -20,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The real command on real files, with system calls that strace lets fail, and with a kill at a chosen one. */
+/** The real command on real files, with system calls that strace lets fail. */
 class FailingSystemCallsTest {
 
     @TempDir
@@ -66,8 +65,7 @@ class FailingSystemCallsTest {
                 "io.lacuna.cli.Main", "reclaim", "--mode", mode, image.toString()));
         Tools.Result result = Tools.run(words.toArray(String[]::new));
         String traced = Files.readString(trace);
-        assertTrue(traced.contains("(INJECTED)") || inject.contains("signal") && traced.contains("SIGKILL"),
-                () -> "nothing failed: " + traced + result.output());
+        assertTrue(traced.contains("(INJECTED)"), () -> "nothing failed: " + traced + result.output());
         return result;
     }
 
@@ -129,14 +127,5 @@ class FailingSystemCallsTest {
         assertTrue(run.output().contains("No space left") && run.output().contains(image.toString()), run::output);
         assertLive(ExtentSet.EMPTY);
         assertNextRunFinishes("compact");
-    }
-
-    @ParameterizedTest
-    @CsvSource({"deallocate, pwrite64, 3", "compact, fsync, 4"})
-    void aKillAtACallLosesNothing(String mode, String call, int when) throws IOException {
-        copy("qcow2");
-        assertNotEquals(0, reclaim(mode, image, call + ":signal=KILL:when=" + when).status());
-        assertLive(ExtentSet.EMPTY);
-        assertNextRunFinishes(mode);
     }
 }
