@@ -168,6 +168,22 @@ class CommandTest {
     }
 
     @Test
+    void reportIsNeverWrittenThroughALink() throws IOException {
+        String image = image("vm.raw");
+        Path victim = Files.writeString(directory.resolve("victim"), "");
+        Path report = Files.createSymbolicLink(directory.resolve("report.json"), victim);
+        Path nowhere = directory.resolve("nowhere");
+        Path planted = Files.createSymbolicLink(directory.resolve("report.json." + ProcessHandle.current().pid() + ".tmp"), nowhere);
+        assertEquals(1, lacuna("reclaim", "--dry-run", "--report", report.toString(), image));
+        assertTrue(err.contains("cannot be written"), err);
+        assertTrue(Files.notExists(nowhere) && Files.isSymbolicLink(planted));
+        Files.delete(planted);
+        assertEquals(0, lacuna("reclaim", "--dry-run", "--report", report.toString(), image));
+        assertEquals("", Files.readString(victim));
+        assertTrue(Files.isRegularFile(report, java.nio.file.LinkOption.NOFOLLOW_LINKS), "the link was replaced");
+    }
+
+    @Test
     void pipeGetsLinesAndATerminalATableWhereverTheProgressBarGoes() {
         String image = image("vm.raw");
         assertEquals(0, lacuna(true, false, "reclaim", "--dry-run", image));

@@ -10,6 +10,7 @@ import io.lacuna.diskimage.DiskImages.Access;
 import io.lacuna.diskimage.DiskImages.Options;
 import io.lacuna.diskimage.undo.UndoRecorder;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
@@ -30,6 +31,10 @@ final class LinkedFiles implements ImageLinks {
 
     /** Ours, in bytes: what is shorter is no disk of a guest, so no guest wrote the names in it. */
     private static final int SMALLEST_DISK = 64 << 10;
+
+    /** Linux's limits, in bytes. */
+    private static final int LONGEST_PATH = 4095;
+    private static final int LONGEST_NAME = 255;
 
     private final NativeFile file;
     private final Options options;
@@ -170,12 +175,21 @@ final class LinkedFiles implements ImageLinks {
         }
     }
 
+    private static boolean isTooLong(String name) {
+        return name.getBytes(StandardCharsets.UTF_8).length > LONGEST_PATH || Stream.of(name.split("/"))
+                .anyMatch(part -> part.getBytes(StandardCharsets.UTF_8).length > LONGEST_NAME);
+    }
+
     /** @return the place that the name means, not looked at yet */
     private Path resolve(String role, String name) throws IOException {
         if (name.isEmpty() || name.chars().anyMatch(Character::isISOControl)) {
             throw new UnsafeException("the image's name for its " + role + ", " + quoted(name)
                     + ", is empty or has control characters; correct it with qemu-img rebase -u, in a directory that "
                     + "--allow-backing DIR allows");
+        }
+        if (isTooLong(name)) {
+            throw new UnsafeException("the image's name for its " + role + ", " + quoted(name) + ", is too long for a file name; "
+                    + "correct it with qemu-img rebase -u, in a directory that --allow-backing DIR allows");
         }
         // QEMU's rule: a colon before the first slash ends the name of a protocol.
         int colon = name.indexOf(':');

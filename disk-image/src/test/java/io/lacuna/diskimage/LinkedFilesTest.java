@@ -15,10 +15,16 @@ import io.lacuna.diskimage.DiskImages.Options;
 import io.lacuna.fixtures.Tools;
 import java.io.Closeable;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -156,6 +162,75 @@ class LinkedFilesTest {
         Files.createSymbolicLink(inside.resolve("null"), Path.of("/dev/null"));
         assertThrows(UnsupportedException.class, () -> links.openBacking("null", "raw"));
         Files.delete(inside.resolve("null"));
+    }
+
+    @Test
+    void refusesSocketsAndFifosForDataToo() throws IOException {
+        Tools.ok("mkfifo", inside.resolve("fifo").toString());
+        LinkedFiles links = links(Access.WRITE);
+        assertThrows(UnsupportedException.class, () -> links.openDataFile("fifo"));
+        try (ServerSocketChannel socket = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            socket.bind(UnixDomainSocketAddress.of(inside.resolve("socket")));
+            assertThrows(UnsupportedException.class, () -> links.openDataFile("socket"));
+            assertThrows(UnsupportedException.class, () -> links.openBacking("socket", "raw"));
+        }
+        Files.createSymbolicLink(inside.resolve("null"), Path.of("/dev/null"));
+        assertThrows(UnsupportedException.class, () -> links.openDataFile("null"));
+        Files.delete(inside.resolve("null"));
+    }
+
+    @Test
+    void refusesNamesThatAreTooLong() throws IOException {
+        refuses("x".repeat(256), "too long");
+        refuses("sub/" + "\u00e9".repeat(128), "too long");
+        refuses("./".repeat(2048) + "base", "too long");
+        assertEquals(1024, sizeOf("./".repeat(900) + "base"));
+    }
+
+    @Test
+    void linksThatLeadInACircleAreAFailureAndNoHang() throws IOException {
+        Files.createSymbolicLink(inside.resolve("one"), Path.of("two"));
+        Files.createSymbolicLink(inside.resolve("two"), Path.of("one"));
+        assertThrows(IOException.class, () -> links(Access.PLAN).openBacking("one", "raw"));
+        assertThrows(IOException.class, () -> links(Access.WRITE).openDataFile("one"));
+    }
+
+    /** What counts is the file that is open, not what its name meant a moment before. */
+    @Test
+    void whoExchangesTheFileWhileItIsOpenedGainsNothing() throws Exception {
+        Path link = inside.resolve("base2");
+        Path other = inside.resolve("other");
+        Files.createSymbolicLink(link, inside.resolve("base"));
+        AtomicBoolean end = new AtomicBoolean();
+        Thread attacker = new Thread(() -> {
+            boolean out = true;
+            while (!end.get()) {
+                try {
+                    Files.createSymbolicLink(other, (out ? outside : inside).resolve(out ? "secret" : "base"));
+                    Files.move(other, link, StandardCopyOption.ATOMIC_MOVE);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+                out = !out;
+            }
+        });
+        attacker.start();
+        int opened = 0;
+        int refused = 0;
+        try {
+            for (int i = 0; i < 2_000 && (i < 100 || opened == 0 || refused == 0); i++) {
+                try (HostFile data = links(Access.PLAN).openDataFile("base2")) {
+                    assertEquals(1024, data.size(), "the file outside has 4096 bytes");
+                    opened++;
+                } catch (DiskFormatException e) {
+                    refused++;
+                }
+            }
+        } finally {
+            end.set(true);
+            attacker.join();
+        }
+        assertTrue(opened > 0 && refused > 0, opened + " opened, " + refused + " refused");
     }
 
     @Test

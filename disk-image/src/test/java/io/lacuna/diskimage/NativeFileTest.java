@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -268,5 +269,45 @@ class NativeFileTest {
 
     private static int descriptors() {
         return new java.io.File("/proc/self/fd").list().length;
+    }
+
+    /** The kernel hands out such a file a page at a time. */
+    @Test
+    void shortReadsGoOn() throws IOException {
+        Path symbols = Path.of("/proc/kallsyms");
+        Assumptions.assumeTrue(Files.isReadable(symbols), "no /proc/kallsyms here");
+        byte[] expected;
+        try (var in = Files.newInputStream(symbols)) {
+            expected = in.readNBytes(200_000);
+        }
+        Assumptions.assumeTrue(expected.length == 200_000, "a short /proc/kallsyms");
+        int descriptor = LinuxHost.open(LinuxHost.bytes(symbols), LinuxHost.O_RDONLY | LinuxHost.O_CLOEXEC, 0);
+        try {
+            for (ByteBuffer target : List.of(ByteBuffer.allocate(expected.length), ByteBuffer.allocateDirect(expected.length))) {
+                Transfer.read(symbols, descriptor, 0, target);
+                byte[] read = new byte[expected.length];
+                target.get(0, read);
+                assertArrayEquals(expected, read);
+            }
+        } finally {
+            LinuxHost.close(descriptor);
+        }
+    }
+
+    @Test
+    void aShortWriteIsNoSuccess() throws IOException {
+        Tools.requireLoopDevices();
+        Path place = Files.createDirectory(folder.resolve("small"));
+        Tools.ok("mount", "-t", "tmpfs", "-o", "size=1M", "none", place.toString());
+        try {
+            Path path = Files.write(place.resolve("image"), new byte[1]);
+            try (NativeFile file = NativeFile.open(path, Purpose.WRITE)) {
+                IOException full = assertThrows(IOException.class, () -> file.write(0, ByteBuffer.allocateDirect(3 << 20)));
+                assertTrue(full.getMessage().contains("ENOSPC") && full.getMessage().contains(path.toString()), full.getMessage());
+            }
+            assertTrue(Files.size(path) > 500_000, "the write was a short one first: " + Files.size(path));
+        } finally {
+            Tools.ok("umount", place.toString());
+        }
     }
 }

@@ -3,6 +3,7 @@ package io.lacuna.engine;
 import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
@@ -52,7 +53,12 @@ final class RunMarker {
         if (!Files.isRegularFile(marker, LinkOption.NOFOLLOW_LINKS) || Files.size(marker) > MAX_SIZE) {
             return Optional.empty();
         }
-        String text = new String(Files.readAllBytes(marker), StandardCharsets.ISO_8859_1);
+        byte[] bytes;
+        // Whoever may write in the directory may have put a link in its place since.
+        try (InputStream in = Files.newInputStream(marker, LinkOption.NOFOLLOW_LINKS)) {
+            bytes = in.readNBytes(MAX_SIZE);
+        }
+        String text = new String(bytes, StandardCharsets.ISO_8859_1);
         return text.startsWith(MAGIC) || MAGIC.startsWith(text) ? Optional.of(text) : Optional.empty();
     }
 

@@ -14,6 +14,7 @@ import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.diskimage.block.StrictHostFile;
 import io.lacuna.fixtures.CrashFile;
+import io.lacuna.fixtures.FaultRuns;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.NearbyLinks;
 import io.lacuna.fixtures.PlainHostFile;
@@ -28,6 +29,7 @@ import java.util.HashSet;
 import java.util.Set;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Cuts a run before every step, loses, reorders and tears what was not durable, and lets qemu-img and a second run judge. */
@@ -184,5 +186,30 @@ class Qcow2CrashTest {
         if (snapshot != null) {
             assertArrayEquals(snapshot, Images.content(image, "-l", "one"), where);
         }
+    }
+
+    /** Each call of a run fails once, halfway or for good. */
+    @ParameterizedTest
+    @CsvSource({"small, PUNCH", "small, DEALLOCATE", "snapshot, DEALLOCATE", "backing, DEALLOCATE", "data file, DEALLOCATE",
+        "data file, PUNCH", "small, COMPACT", "batches, COMPACT"})
+    void aCallThatFailsLosesNothing(String kind, ReclaimMode mode) throws IOException {
+        make(kind);
+        boolean hasData = Files.exists(data);
+        NearbyLinks nearby = new NearbyLinks(directory, Images.FORMAT, true);
+        int runs = FaultRuns.everyCallFails(files -> Images.FORMAT.open(files.file(image), new ImageLinks() {
+            @Override
+            public DiskImage openBacking(String name, String format) throws IOException {
+                return nearby.openBacking(name, format);
+            }
+
+            @Override
+            public HostFile openDataFile(String name) throws IOException {
+                return files.file(data);
+            }
+        }), new DeallocationRequest(FREE, mode, 0, 0, false), where -> {
+            Tools.Result check = Tools.run("qemu-img", "check", "-f", "qcow2", image.toString());
+            assertTrue(check.status() == 0 || check.status() == 3, () -> where + ": " + check.output());
+        }, hasData ? new Path[] {image, data} : new Path[] {image});
+        System.out.println("qcow2 " + kind + " " + mode + ": " + runs + " runs with a failing call");
     }
 }

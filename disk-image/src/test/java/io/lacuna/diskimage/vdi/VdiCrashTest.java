@@ -11,6 +11,7 @@ import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.diskimage.block.StrictHostFile;
 import io.lacuna.fixtures.CrashFile;
+import io.lacuna.fixtures.FaultRuns;
 import io.lacuna.fixtures.MemoryTempDir;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -140,5 +141,26 @@ class VdiCrashTest {
             assertTrue(entry < 0 || entry < header.getInt(388), () -> where + ": block " + block + " lies where the next goes");
         }
         assertEquals(0x10001, header.getInt(68));
+    }
+
+    /** Each call of a run fails once, halfway or for good. */
+    @ParameterizedTest
+    @CsvSource({"dynamic, PUNCH", "dynamic, DEALLOCATE", "holes, COMPACT", "differencing, DEALLOCATE"})
+    void aCallThatFailsLosesNothing(String kind, ReclaimMode mode) throws IOException {
+        Path image = directory.resolve("image.vdi");
+        VdiBuilder builder = builder(kind, new Random(7));
+        if (kind.equals("differencing")) {
+            VdiBuilder base = builder("dynamic", new Random(8));
+            base.write(directory.resolve("base.vdi"));
+            builder.childOf(base);
+        }
+        builder.write(image);
+        ExtentSet free = VdiImages.kib(4, 20, 30, 31, 40, 80, 101, 139, 150, 152);
+        int runs = FaultRuns.everyCallFails(files -> VdiImages.open(files.file(image)), VdiImages.request(mode, free), where -> {
+            if (mode != ReclaimMode.PUNCH) {
+                assertCounterIsSafe(Files.readAllBytes(image), where);
+            }
+        }, image);
+        System.out.println("VDI " + kind + " " + mode + ": " + runs + " runs with a failing call");
     }
 }

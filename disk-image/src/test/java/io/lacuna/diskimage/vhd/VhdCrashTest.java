@@ -9,6 +9,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.fixtures.CrashFile;
+import io.lacuna.fixtures.FaultRuns;
 import io.lacuna.fixtures.MemoryHostFile;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.NearbyLinks;
@@ -130,5 +131,17 @@ class VhdCrashTest {
             byte[] sector = Arrays.copyOfRange(file.array(), at, at + 512);
             assertTrue(Arrays.equals(sector, new byte[512]) || at == end && Arrays.equals(sector, footer), where + ": stale at " + at);
         }
+    }
+
+    /** Each call of a run fails once, halfway or for good. */
+    @ParameterizedTest
+    @CsvSource({"dynamic,PUNCH", "dynamic,DEALLOCATE", "dynamic,COMPACT", "aligned,COMPACT", "fixed,PUNCH", "differencing,DEALLOCATE",
+        "differencing,COMPACT"})
+    void aCallThatFailsLosesNothing(String kind, ReclaimMode mode) throws IOException {
+        make(kind);
+        NearbyLinks links = new NearbyLinks(directory, Runs.FORMAT, true);
+        int runs = FaultRuns.everyCallFails(files -> Runs.FORMAT.open(files.file(image), links), Runs.request(FREE, mode),
+                where -> Runs.assertStructureWithAnyEnd(Files.readAllBytes(image)), image);
+        System.out.println("VHD " + kind + " " + mode + ": " + runs + " runs with a failing call");
     }
 }

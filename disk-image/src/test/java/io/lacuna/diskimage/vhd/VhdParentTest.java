@@ -149,6 +149,16 @@ class VhdParentTest {
     }
 
     @Test
+    void refusesAParentOutsideOfTheImagesDirectory() throws IOException {
+        Path folder = Files.createDirectory(directory.resolve("here"));
+        child.parentName = "..\\base.vhd";
+        Path image = Files.write(folder.resolve("child.vhd"), child.bytes());
+        DiskFormatException refused = assertThrows(DiskFormatException.class, () -> DiskImages.open(image,
+                new DiskImages.Options(DiskImages.Access.PLAN, null, List.of())));
+        assertTrue(refused.reason().contains("--allow-backing"), refused.reason());
+    }
+
+    @Test
     void refusesAParentThatIsItsOwnChild() {
         child.parentName = "child.vhd";
         child.parentId = child.id;

@@ -13,6 +13,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.fixtures.CrashFile;
+import io.lacuna.fixtures.FaultRuns;
 import io.lacuna.fixtures.MemoryHostFile;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.NearbyLinks;
@@ -152,5 +153,22 @@ class VhdxCrashTest {
         Tools.Result check = Tools.run("qemu-img", "check", "-r", "all", "-f", "vhdx", copy.toString());
         assertEquals(0, check.status(), () -> where + ": " + check.output());
         Runs.assertLive(content, Files.readAllBytes(Reading.byQemu(copy, directory)), FREE, ExtentSet.EMPTY);
+    }
+
+    /** Each call of a run fails once, halfway or for good. */
+    @ParameterizedTest
+    @CsvSource({"dynamic, PUNCH", "log, DEALLOCATE", "child, COMPACT"})
+    void aCallThatFailsLosesNothing(String kind, ReclaimMode mode) throws IOException {
+        make(kind);
+        NearbyLinks links = new NearbyLinks(directory, Reading.FORMAT, true);
+        int runs = FaultRuns.everyCallFails(files -> Reading.FORMAT.open(files.file(image), links), Runs.request(mode, FREE),
+                where -> {
+                    if (!kind.equals("child") && judged++ % 8 == 0) {
+                        Tools.require("qemu-img");
+                        Tools.Result check = Tools.run("qemu-img", "check", "-r", "all", "-f", "vhdx", image.toString());
+                        assertEquals(0, check.status(), () -> where + ": " + check.output());
+                    }
+                }, image);
+        System.out.println("VHDX " + kind + " " + mode + ": " + runs + " runs with a failing call");
     }
 }

@@ -12,6 +12,7 @@ import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.fixtures.CrashFile;
+import io.lacuna.fixtures.FaultRuns;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.NearbyLinks;
 import io.lacuna.fixtures.PlainHostFile;
@@ -138,5 +139,26 @@ class VmdkCrashTest {
         } catch (IOException | AssertionError e) {
             throw new AssertionError(where, e);
         }
+    }
+
+    /** Each call of a run fails once, halfway or for good. */
+    @ParameterizedTest
+    @CsvSource({"small,PUNCH", "small,DEALLOCATE", "small,COMPACT", "zeroed,DEALLOCATE", "child,DEALLOCATE", "files,DEALLOCATE",
+        "files,COMPACT"})
+    void aCallThatFailsLosesNothing(String kind, ReclaimMode mode) throws IOException {
+        make(kind);
+        NearbyLinks nearby = new NearbyLinks(directory, Vmdks.FORMAT, true);
+        int runs = FaultRuns.everyCallFails(opened -> Vmdks.FORMAT.open(opened.file(image), new ImageLinks() {
+            @Override
+            public DiskImage openBacking(String name, String format) throws IOException {
+                return nearby.openBacking(name, format);
+            }
+
+            @Override
+            public HostFile openDataFile(String name) throws IOException {
+                return opened.file(directory.resolve(name));
+            }
+        }), Vmdks.request(mode, free(kind)), where -> Vmdks.content(image), files.toArray(Path[]::new));
+        System.out.println("VMDK " + kind + " " + mode + ": " + runs + " runs with a failing call");
     }
 }
