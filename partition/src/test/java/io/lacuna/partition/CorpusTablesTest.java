@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,6 +22,12 @@ class CorpusTablesTest {
 
     @TempDir
     private Path directory;
+
+    /** Here, and not in the middle of what is expected to throw. */
+    @BeforeEach
+    void requireCollection() {
+        Corpus.root();
+    }
 
     private PartitionTable read(String image) throws IOException {
         try (FileSource source = new FileSource(Corpus.unpack(image, directory))) {

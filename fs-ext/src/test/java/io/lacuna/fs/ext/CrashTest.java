@@ -34,7 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
 class CrashTest {
 
     private static final int ROUNDS = Boolean.getBoolean("lacuna.long") ? 35 : 7;
-    /** Of so many images one is also looked at with its last commit block torn off. */
+    /** Of so many images one is, in a long run, also looked at without its last commit block, as no ordered disk leaves it. */
     private static final int TORN = 4;
 
     /** Size, arguments of mke2fs, options of mount. */
@@ -122,7 +122,7 @@ class CrashTest {
             if (!prove(crashed, round % 2 == 0, fastCommits, false, name)) {
                 // What a kernel does not mount, or has marked, is of no use for a further round.
                 Tools.run("e2fsck", "-fy", file.toString());
-            } else if ((round + kind) % TORN == 0 && crashed.tearLastCommit()) {
+            } else if (Boolean.getBoolean("lacuna.long") && (round + kind) % TORN == 0 && crashed.tearLastCommit()) {
                 prove(crashed, round % 4 < 2, fastCommits, true, name + ", torn");
             }
             Files.delete(crashed.file());
