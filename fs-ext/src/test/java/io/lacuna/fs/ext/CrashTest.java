@@ -24,6 +24,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -75,6 +76,8 @@ class CrashTest {
     private final AtomicInteger images = new AtomicInteger();
     private final Map<String, AtomicInteger> seen = new ConcurrentHashMap<>();
 
+    /** In long runs: of some hundred images one may be in a state that no two readers agree on, and this needs a look each time. */
+    @EnabledIfSystemProperty(named = "lacuna.long", matches = "true", disabledReason = "only ./check --long makes crash images")
     @Test
     void nothingInUseIsFreed() throws Exception {
         CrashedGuest.requireCrashes();
