@@ -15,7 +15,8 @@ public final class HeldFiles {
     }
 
     void remove(NativeFile file) {
-        files.remove(file.status());
+        // Not by equals(): to link a record's costs a start tens of milliseconds.
+        files.removeIf(file.status()::isSameFileAs);
     }
 
     boolean holds(NativeFile file) {
