@@ -263,6 +263,7 @@ class RefusalTest {
         refused(i -> i.superblock32(0x28, 0), "inodes per group");
         refused(i -> i.superblock32(0x28, 8193), "inodes per group");
         refused(i -> i.superblock16(0x58, 0), "inode size");
+        refused(i -> i.superblock16(0x58, 64), "inode size");
         refused(i -> i.superblock16(0x58, 192), "inode size");
         refused(i -> i.superblock16(0x58, 2048), "inode size");
         refused(i -> i.superblock32(0x00, 8), "inode count");
