@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
@@ -46,6 +47,11 @@ final class Commands {
 
     int run(String[] arguments) {
         CommandSpec named = arguments.length == 0 ? null : Syntax.only(arguments[0]);
+        if (named == null && arguments.length > 0 && !arguments[0].startsWith("-")) {
+            err.println("lacuna: '" + Text.printable(arguments[0]) + "' is none of the commands: " + Syntax.commandNames());
+            err.println("Try 'lacuna --help'.");
+            return USAGE;
+        }
         CommandLine parser = new CommandLine(named == null ? Syntax.command() : named);
         // An image may be called "@disk"; picocli would read "disk" for more arguments.
         parser.setExpandAtFiles(false);
@@ -100,7 +106,8 @@ final class Commands {
             Signing signing = inspect ? null : Signing.of(result);
             List<Path> images = ImageFiles.expand(named);
             if (images.isEmpty()) {
-                err.println("lacuna: no disk image in " + Text.printable(named.toString()));
+                err.println("lacuna: no disk image in " + Text.printable(
+                        named.stream().map(Path::toString).collect(Collectors.joining(", "))));
             }
             UndoCommand.requireOneFileAnImage(options.undo(), named, images, result);
             Path report = result.matchedOptionValue("--report", (Path) null);

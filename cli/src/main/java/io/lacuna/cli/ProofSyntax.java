@@ -30,11 +30,11 @@ final class ProofSyntax {
                 .description("Verifies the signature of a report, and then, if an image is named, that its live bytes are those of "
                         + "the report. Reads only.", "")
                 .footer("", "Examples:",
-                        "  lacuna verify --key examiner.pub run.json            the signature of run.json in run.json.sig",
-                        "  lacuna verify --ca ca.pem run.json vm.qcow2          run.json.p7s, and then the image",
+                        "  lacuna verify --key examiner.pub run.json    by the signature run.json.sig",
+                        "  lacuna verify --ca ca.pem run.json vm.qcow2  by run.json.p7s, and the image",
                         "  lacuna verify --ca ca.pem --timestamp answer.tsr run.json",
-                        "", "Exit status: 0 all is as reported, 1 an I/O or internal failure, 2 usage, 3 the image is in use,",
-                        "4 a difference: what was changed (report, signature, key or image) is named.");
+                        "", "Exit status: 0 all is as reported, 1 an I/O or internal failure, 2 usage, 3 the image is in use, "
+                        + "4 a difference: what was changed (report, signature, key or image) is named.");
         spec.addOption(file("PUB", "The signer's public Ed25519 key (PEM).", "--key"));
         spec.addOption(file("CERT", "Certificates that you trust (PEM): of the signer, of an authority above him, of a time-stamp "
                 + "authority.", "--ca"));

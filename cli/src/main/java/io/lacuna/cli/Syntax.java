@@ -37,11 +37,11 @@ final class Syntax {
                 .description("Gives the free space inside offline virtual disks back to the host: in place, without "
                         + "mounting anything or starting a guest.", "")
                 .footer("", "First steps:",
-                        "  lacuna inspect vm.qcow2            what is inside, and what could be given back",
+                        "  lacuna inspect vm.qcow2            what is inside, and what could go",
                         "  lacuna reclaim --dry-run vm.qcow2  what a run would do",
                         "  lacuna reclaim vm.qcow2            do it",
-                        "  lacuna copy vm.qcow2 small.qcow2   a copy without free space; the image stays as it is",
-                        "  lacuna undo vm.undo                put back what a run with --undo vm.undo discarded",
+                        "  lacuna copy vm.qcow2 small.qcow2   a copy without free space",
+                        "  lacuna undo vm.undo                take back a run with --undo vm.undo",
                         "", "'lacuna COMMAND --help' tells more of a command.");
         for (String name : COMMANDS) {
             spec.addSubcommand(name, subcommand(name));
@@ -52,6 +52,10 @@ final class Syntax {
     /** @return one command without the others, which a start need not make; null if no command has that name */
     static CommandSpec only(String name) {
         return COMMANDS.contains(name) ? subcommand(name).name(NAME + " " + name) : null;
+    }
+
+    static String commandNames() {
+        return String.join(", ", COMMANDS);
     }
 
     /** @return the command's own name, without that of the program */
@@ -79,7 +83,7 @@ final class Syntax {
                         + "each is used, free and reclaimable. Changes nothing and takes no lock.", "")
                 .footer("", "Examples:",
                         "  lacuna inspect vm.qcow2",
-                        "  lacuna inspect --json *.raw | jq '.images[].volumes[].reclaimableBytes'",
+                        "  lacuna inspect --json *.raw | jq '.images[].plannedBytes'",
                         "", "Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 an image was refused.");
         return spec;
     }
@@ -90,14 +94,14 @@ final class Syntax {
                 .description("Gives the free space inside disk images back to the host, in place. The guest must be shut down. "
                         + "What is in doubt is left alone, and the reason is told.", "")
                 .footer("", "Examples:",
-                        "  lacuna reclaim vm.qcow2                     one image",
-                        "  lacuna reclaim --dry-run --json vm.qcow2    the numbers only, for a program",
-                        "  lacuna reclaim --jobs 2 /var/lib/vms        every image in a directory",
-                        "  lacuna reclaim --format raw /dev/vg/guest   a block device that is a guest's whole disk",
-                        "  lacuna reclaim --undo vm.undo vm.qcow2      with a way back: lacuna undo vm.undo",
-                        "", "Exit status: 0 done (also when there is nothing to do), 1 an I/O or internal failure, 2 usage,",
-                        "3 refused for safety with nothing changed, 4 live bytes differ. Of several images the worst counts: 4,",
-                        "then 1, then 3, then 0.");
+                        "  lacuna reclaim vm.qcow2                    one image",
+                        "  lacuna reclaim --dry-run --json vm.qcow2   the numbers, for a program",
+                        "  lacuna reclaim --jobs 2 /var/lib/vms       every image in a directory",
+                        "  lacuna reclaim --format raw /dev/vg/guest  a guest's disk on a device",
+                        "  lacuna reclaim --undo vm.undo vm.qcow2     so that it can be taken back",
+                        "", "Exit status: 0 done (also when there is nothing to do), 1 an I/O or internal failure, 2 usage, "
+                        + "3 refused for safety with nothing changed, 4 live bytes differ. Of several images the worst counts: 4, "
+                        + "then 1, then 3, then 0.");
         spec.addOption(flag("Plan only: the same checks and the same numbers, nothing is changed.", "-n", "--dry-run"));
         spec.addOption(value("MODE", ReclaimMode.class, "deallocate (default): unmap blocks that are wholly free, and release "
                 + "the free parts of the others. punch: release only, and change no table of the format. compact: deallocate, then "
@@ -129,12 +133,12 @@ final class Syntax {
                 .description("Copies a disk into a new image, without free space and without zeros. The image is only read; the "
                         + "guest must be shut down. A volume whose free space is in doubt is copied whole, and the reason is told.", "")
                 .footer("", "Examples:",
-                        "  lacuna copy vm.qcow2 small.qcow2            with its parents' data, as one image without a parent",
-                        "  lacuna copy --keep-chain vm.qcow2 top.qcow2 on the same parent, only what vm.qcow2 itself holds",
+                        "  lacuna copy vm.qcow2 small.qcow2             with the data of its parents",
+                        "  lacuna copy --keep-chain vm.qcow2 top.qcow2  only its own, on its parent",
                         "  lacuna copy --compress vm.raw archive.qcow2",
                         "  lacuna copy --to vmdk-stream vm.vhdx for-esx.vmdk",
-                        "", "Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 refused. OUT appears only when it is",
-                        "complete: whatever goes wrong, nothing of the copy is left.");
+                        "", "Exit status: 0 done, 1 an I/O or internal failure, 2 usage, 3 refused. OUT appears only when it is "
+                        + "complete: whatever goes wrong, nothing of the copy is left.");
         spec.addOption(value("FORMAT", OutputFormat.class, "The copy's format: raw (sparse), qcow2, vhd, vhdx, vmdk "
                 + "(monolithicSparse), vmdk-stream (streamOptimized) or vdi. Without it the suffix of OUT decides.", "-O", "--to")
                 .converters(Converter.outputFormat()).build());
@@ -157,10 +161,10 @@ final class Syntax {
                 .description("Puts an image back to what it was before a run with --undo, byte for byte, free space included. The guest "
                         + "must be shut down, and nothing may have written to the image since: otherwise this is refused.", "")
                 .footer("", "Examples:",
-                        "  lacuna reclaim --undo vm.undo vm.qcow2      keep what is discarded",
-                        "  lacuna undo vm.undo                         put it back",
-                        "", "An undo that was cut is finished by running it again. Exit status: 0 done, 1 an I/O or internal failure,",
-                        "2 usage, 3 refused for safety with nothing changed.");
+                        "  lacuna reclaim --undo vm.undo vm.qcow2   keep what is discarded",
+                        "  lacuna undo vm.undo                      put it back",
+                        "", "An undo that was cut is finished by running it again. Exit status: 0 done, 1 an I/O or internal failure, "
+                        + "2 usage, 3 refused for safety with nothing changed.");
         spec.addOption(flag("Vouch that nothing has written to the image since the run was cut. Needed only where "
                 + "that cannot be told from the image; what can be told is checked all the same.", "--unchanged"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
@@ -208,10 +212,10 @@ final class Syntax {
     }
 
     private static OptionSpec flag(String description, String... names) {
-        return OptionSpec.builder(names[0], names).type(boolean.class).arity("0").description(description).build();
+        return OptionSpec.builder(names).type(boolean.class).arity("0").description(description).build();
     }
 
     static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {
-        return OptionSpec.builder(names[0], names).paramLabel(label).type(type).arity("1").description(description);
+        return OptionSpec.builder(names).paramLabel(label).type(type).arity("1").description(description);
     }
 }

@@ -13,6 +13,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -76,10 +77,27 @@ class CommandTest {
     void helpHasExamplesForEveryCommand() {
         assertEquals(0, lacuna("--help"));
         assertTrue(out.contains("inspect") && out.contains("reclaim") && out.contains("First steps"), out);
-        for (String command : new String[] {"inspect", "reclaim"}) {
+        for (String command : new String[] {"inspect", "reclaim", "copy", "undo", "verify", "keygen"}) {
             assertEquals(0, lacuna(command, "--help"));
             assertTrue(out.contains("Examples:") && out.contains("Exit status"), out);
+            String[] lines = out.split("\n");
+            for (int i = Arrays.asList(lines).indexOf("Examples:") + 1; !lines[i].isEmpty(); i++) {
+                assertTrue(lines[i].startsWith("  lacuna "), "an example that is wider than a terminal: " + lines[i]);
+            }
+            assertFalse(out.matches("(?s).*(--?[a-z-]+), \\1\\b.*"), "an option named twice: " + out);
         }
+    }
+
+    @Test
+    void whoForgetsTheCommandIsToldWhichThereAre() {
+        assertEquals(2, lacuna(image("vm.raw")));
+        assertTrue(err.contains("vm.raw' is none of the commands: inspect, reclaim, copy, undo"), err);
+    }
+
+    @Test
+    void aDirectoryWithoutImagesIsNamed() {
+        assertEquals(0, lacuna("reclaim", directory.toString()));
+        assertEquals("lacuna: no disk image in " + directory + "\n", err);
     }
 
     @ParameterizedTest

@@ -11,7 +11,6 @@ import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -56,17 +55,7 @@ class FailingSystemCallsTest {
 
     /** @param of the file whose calls fail, beside no others */
     private Tools.Result reclaim(String mode, Path of, String inject) throws IOException {
-        Path trace = directory.resolve("trace");
-        List<String> words = new ArrayList<>(List.of("strace", "-f", "--seccomp-bpf", "-qq", "-o", trace.toString(), "-P", of.toString(),
-                "-e", "trace=" + inject.substring(0, inject.indexOf(':')), "-e", "inject=" + inject,
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1",
-                "-Djava.io.tmpdir=" + directory, "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                "io.lacuna.cli.Main", "reclaim", "--mode", mode, image.toString()));
-        Tools.Result result = Tools.run(words.toArray(String[]::new));
-        String traced = Files.readString(trace);
-        assertTrue(traced.contains("(INJECTED)"), () -> "nothing failed: " + traced + result.output());
-        return result;
+        return InjectedRun.of(directory, of, List.of(inject), "reclaim", "--mode", mode, image.toString()).result();
     }
 
     private void assertLive(ExtentSet mustBeZero) throws IOException {

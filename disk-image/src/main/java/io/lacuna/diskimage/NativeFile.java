@@ -198,7 +198,7 @@ final class NativeFile implements HostFile {
 
     private void discard(long offset, long length) throws IOException {
         byte[] range = ByteBuffer.allocate(16).order(ByteOrder.nativeOrder()).putLong(offset).putLong(length).array();
-        if (LinuxHost.ioctl(number(), LinuxHost.BLKDISCARD, range) != 0) {
+        if (Descriptor.retrying(() -> LinuxHost.ioctl(number(), LinuxHost.BLKDISCARD, range)) != 0) {
             throw Errno.failure(path, "ioctl BLKDISCARD at " + offset + ", " + length + " bytes");
         }
     }

@@ -45,11 +45,15 @@ class BlockDeviceTest {
         private final Path device;
 
         Loop() throws IOException {
+            this(512);
+        }
+
+        Loop(int sectorSize) throws IOException {
             Tools.requireLoopDevices();
             byte[] content = new byte[SIZE];
             new Random(5).nextBytes(content);
             Files.write(file, content);
-            device = Path.of(Tools.ok("losetup", "-f", "--show", file.toString()).strip());
+            device = Path.of(Tools.ok("losetup", "-f", "--show", "--sector-size", Integer.toString(sectorSize), file.toString()).strip());
         }
 
         @Override
@@ -90,6 +94,27 @@ class BlockDeviceTest {
             // A file in many pieces costs its file system a block or two for the list of them.
             long stored = Long.parseLong(Tools.ok("stat", "-c", "%b", loop.file.toString()).strip()) * 512;
             assertEquals(SIZE - (1 << 20) + 4096, stored, 4 * 4096);
+        }
+    }
+
+    /** Free ranges of a file system with smaller blocks begin and end inside of sectors: what else lies in these is live. */
+    @Test
+    void roundingAt4Kn() throws IOException {
+        try (Loop loop = new Loop(4096)) {
+            byte[] content = Files.readAllBytes(loop.file);
+            ExtentSet free = ExtentSet.builder().add(512, 3 * 4096).add(20480 + 1024, 2048).add(32768 - 512, 4096 + 1024)
+                    .add((1 << 20) + 3584, (1 << 20) + 512).build();
+            try (OpenedImage image = open(loop.device, Access.WRITE)) {
+                assertEquals(0, image.file().punchSupport().granularity() % 4096);
+                Deallocation plan = image.image().plan(request(free));
+                assertEquals(ExtentSet.builder().add(4096, 2 * 4096).add(32768, 4096).add((1 << 20) + 4096, 1 << 20).build(),
+                        plan.reclaimable());
+                image.image().apply(plan, Progress.NONE);
+                Arrays.fill(content, 4096, 3 * 4096, (byte) 0);
+                Arrays.fill(content, 32768, 36864, (byte) 0);
+                Arrays.fill(content, (1 << 20) + 4096, (2 << 20) + 4096, (byte) 0);
+            }
+            assertArrayEquals(content, Files.readAllBytes(loop.file));
         }
     }
 

@@ -76,8 +76,9 @@ class GptTest {
 
     // One negative test per check. Each breaks both copies, one after the other, so that the other copy must be used or missed.
 
-    private static Arguments damage(String name, Consumer<Damage> damage) {
-        return Arguments.of(name, damage);
+    /** @param said by the check that is to notice it */
+    private static Arguments damage(String name, String said, Consumer<Damage> damage) {
+        return Arguments.of(name, said, damage);
     }
 
     /** @param at byte of the header in this sector */
@@ -94,33 +95,33 @@ class GptTest {
 
     static Stream<Arguments> damages() {
         return Stream.of(
-                damage("signature", d -> d.disk.u8(d.at, 'e').sealHeader(d.sector)),
-                damage("header CRC", d -> d.disk.u8(d.at + 60, 0x13)),
-                damage("header size too small", d -> d.disk.u32(d.at + 12, 91).sealHeader(d.sector)),
-                damage("header size too large", d -> d.disk.u32(d.at + 12, 513)),
-                damage("header size negative", d -> d.disk.u32(d.at + 12, 0xFFFF_FFFFL)),
-                damage("own sector", d -> d.u64(24, 5)),
-                damage("own sector unsigned", d -> d.u64(24, -1)),
-                damage("alternate is itself", d -> d.u64(32, d.sector)),
-                damage("first usable is in the header", d -> d.u64(40, 1)),
-                damage("first usable behind the last", d -> d.u64(40, 9_000_000)),
-                damage("last usable behind the disk", d -> d.u64(48, 16384)),
-                damage("last usable unsigned", d -> d.u64(48, Long.MIN_VALUE)),
-                damage("array over the MBR", d -> d.u64(72, 0)),
-                damage("array in the usable part", d -> d.u64(72, 5000)),
-                damage("array behind the disk", d -> d.u64(72, Long.MAX_VALUE)),
-                damage("array unsigned", d -> d.u64(72, Long.MIN_VALUE)),
-                damage("no entries", d -> d.u32(80, 0)),
-                damage("entry size below 128", d -> d.u32(84, 64)),
-                damage("entry size no multiple of 8", d -> d.u32(84, 132)),
-                damage("array larger than its place", d -> d.u32(84, 256)),
-                damage("array CRC", d -> d.u32(88, 1)),
-                damage("entry", d -> d.disk.u8(d.disk.entryAt(d.sector, 2) + 60, 'x')));
+                damage("signature", "signature", d -> d.disk.u8(d.at, 'e').sealHeader(d.sector)),
+                damage("header CRC", "GPT header: CRC", d -> d.disk.u8(d.at + 60, 0x13)),
+                damage("header size too small", "GPT header: size", d -> d.disk.u32(d.at + 12, 91).sealHeader(d.sector)),
+                damage("header size too large", "GPT header: size", d -> d.disk.u32(d.at + 12, 513)),
+                damage("header size negative", "GPT header: size", d -> d.disk.u32(d.at + 12, 0xFFFF_FFFFL)),
+                damage("own sector", "its own sector", d -> d.u64(24, 5)),
+                damage("own sector unsigned", "64-bit field", d -> d.u64(24, -1)),
+                damage("alternate is itself", "sector of the other copy", d -> d.u64(32, d.sector)),
+                damage("first usable is in the header", "first usable sector", d -> d.u64(40, 1)),
+                damage("first usable behind the last", "first usable sector", d -> d.u64(40, 9_000_000)),
+                damage("last usable behind the disk", "last usable sector", d -> d.u64(48, 16384)),
+                damage("last usable unsigned", "64-bit field", d -> d.u64(48, Long.MIN_VALUE)),
+                damage("array over the MBR", "place of the entries", d -> d.u64(72, 0)),
+                damage("array in the usable part", "place of the entries", d -> d.u64(72, 5000)),
+                damage("array behind the disk", "place of the entries", d -> d.u64(72, Long.MAX_VALUE)),
+                damage("array unsigned", "64-bit field", d -> d.u64(72, Long.MIN_VALUE)),
+                damage("no entries", "number of entries", d -> d.u32(80, 0)),
+                damage("entry size below 128", "size of an entry", d -> d.u32(84, 64)),
+                damage("entry size no multiple of 8", "size of an entry", d -> d.u32(84, 132)),
+                damage("array larger than its place", "place of the entries", d -> d.u32(84, 256)),
+                damage("array CRC", "GPT entries: CRC", d -> d.u32(88, 1)),
+                damage("entry", "GPT entries: CRC", d -> d.disk.u8(d.disk.entryAt(d.sector, 2) + 60, 'x')));
     }
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("damages")
-    void damagedPrimaryGivesTheBackup(String name, Consumer<Damage> damage) throws IOException {
+    void damagedPrimaryGivesTheBackup(String name, String said, Consumer<Damage> damage) throws IOException {
         TestDisk disk = disk();
         damage.accept(new Damage(disk, 1, 512));
         PartitionTable table = read(disk);
@@ -131,7 +132,7 @@ class GptTest {
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("damages")
-    void damagedBackupGivesThePrimary(String name, Consumer<Damage> damage) throws IOException {
+    void damagedBackupGivesThePrimary(String name, String said, Consumer<Damage> damage) throws IOException {
         TestDisk disk = disk();
         damage.accept(new Damage(disk, disk.backupSector(), disk.backupSector() * 512));
         PartitionTable table = read(disk);
@@ -142,12 +143,26 @@ class GptTest {
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("damages")
-    void bothDamagedIsCorrupt(String name, Consumer<Damage> damage) {
+    void bothDamagedIsCorrupt(String name, String said, Consumer<Damage> damage) {
         TestDisk disk = disk();
         damage.accept(new Damage(disk, 1, 512));
         damage.accept(new Damage(disk, disk.backupSector(), disk.backupSector() * 512));
         CorruptException e = assertThrows(CorruptException.class, () -> read(disk));
         assertTrue(e.reason().startsWith("both copies of the GPT are damaged"), e.reason());
+        assertTrue(e.reason().matches("(?s).*first copy: [^;]*" + said + ".*second copy: .*" + said + ".*"), e.reason());
+    }
+
+    @Test
+    void backupThatBelongsToAnotherPrimaryDoesNotCount() throws IOException {
+        TestDisk disk = disk();
+        int at = disk.backupSector() * 512;
+        disk.u64(at + 32, 7).sealHeader(disk.backupSector());
+        PartitionTable table = read(disk);
+        assertSound(table);
+        assertEquals(List.of("The backup GPT is missing or damaged; the primary copy was used."), table.remarks());
+        disk.u8(512, 'e');
+        CorruptException e = assertThrows(CorruptException.class, () -> read(disk));
+        assertTrue(e.reason().contains("sector of the other copy"), e.reason());
     }
 
     @Test
@@ -207,6 +222,15 @@ class GptTest {
         for (Partition partition : table.partitions()) {
             assertTrue(partition.offset() >= 0 && partition.length() >= 0 && partition.end() >= 0, partition.toString());
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"33, 100", "16000, 16351"})
+    void anEntryOutOfTheUsableRangeIsRefusedForThat(long first, long last) throws IOException {
+        PartitionTable table = read(disk().gptEntry(3, TestDisk.LINUX, first, last));
+        String refusal = table.partitions().get(2).refusal().orElse("");
+        assertTrue(refusal.contains("usable part of the disk"), refusal);
+        assertTrue(table.partitions().get(0).refusal().isEmpty());
     }
 
     @ParameterizedTest

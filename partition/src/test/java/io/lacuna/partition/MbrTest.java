@@ -212,6 +212,11 @@ class MbrTest {
     }
 
     @Test
+    void ebrWithTwoLinksIsRefused() throws IOException {
+        assertChainRefused(withLogicals(5).mbrEntry(4096, 2, 0, 0x05, 3000, 10), "and one link");
+    }
+
+    @Test
     void logicalPartitionOutOfItsContainerIsRefused() throws IOException {
         PartitionTable table = read(withLogicals(5).mbrEntry(6096, 0, 0, 0x83, 48, 20000));
         assertEquals(List.of("1:2048+2048", "5:4196+1000", "6:6144+20000!"), summary(table));

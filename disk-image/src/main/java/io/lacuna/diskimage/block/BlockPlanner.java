@@ -166,6 +166,7 @@ final class BlockPlanner {
         List<ExtentSet> released = new ArrayList<>();
         long unreferencedBytes = 0;
         boolean punchable = true;
+        boolean coarse = false;
         for (FilePlanner planner : planners) {
             HostSide side = planner.side();
             ExtentSet holes = planner.holes();
@@ -175,12 +176,13 @@ final class BlockPlanner {
             unreferencedBytes += planner.unreferencedBytes(holes);
             if (side != null) {
                 punchable &= side.punchable();
+                coarse |= side.granularity() > side.hostBlock();
                 files.add(planner.plan(holes));
             }
         }
         parts.keep(FreeParts.HOLE, pieces.guestBytesIn(allocated));
         parts.keep(FreeParts.SHARED, pieces.guestBytesIn(own));
-        ExtentSet reclaimable = parts.keep(punchable ? FreeParts.PARTIAL : FreeParts.UNPUNCHABLE,
+        ExtentSet reclaimable = parts.keep(!punchable ? FreeParts.UNPUNCHABLE : coarse ? FreeParts.COARSE : FreeParts.PARTIAL,
                 pieces.guestBytesIn(released));
         for (FilePlan file : files) {
             if (file.isPacked()) {

@@ -13,6 +13,7 @@ public final class FreeParts {
     public static final String UNSTORED = "not stored in the image";
     public static final String HOLE = "a hole of the host's file already";
     public static final String PARTIAL = "less than a whole block of the host";
+    public static final String COARSE = "less than a whole block of the granularity asked for";
     public static final String SHARED = "shared with another file of the host";
     public static final String UNPUNCHABLE = "the host cannot punch holes";
 

@@ -229,7 +229,8 @@ final class Qcow2Planner {
             reclaimable.addAll(goes.shift(distance));
             retained.addAll(RetainedBytes.HOST_SHARED, hostShared.shift(distance));
             retained.addAll(RetainedBytes.HOLE, notStored.shift(distance));
-            String rest = dataHoles.punchable() ? RetainedBytes.SMALL : RetainedBytes.UNPUNCHABLE;
+            String rest = !dataHoles.punchable() ? RetainedBytes.UNPUNCHABLE
+                    : dataHoles.granularity() > dataHoles.hostBlock() ? RetainedBytes.COARSE : RetainedBytes.SMALL;
             retained.addAll(rest, stays.minus(hostShared).minus(notStored).shift(distance));
         }
         ClusterRuns compressed = sorter.compressed;

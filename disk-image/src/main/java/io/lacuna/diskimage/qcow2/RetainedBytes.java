@@ -15,6 +15,7 @@ final class RetainedBytes {
     static final String SHORT = "in a free range that is shorter than asked for";
     static final String UNPUNCHABLE = "the host cannot punch holes";
     static final String SMALL = "smaller than a host block";
+    static final String COARSE = "smaller than the granularity asked for";
     static final String HOST_SHARED = "shared with another file or snapshot of the host file system";
     static final String OUTSIDE = "behind the end of the virtual disk";
     static final String COMPRESSED = "compressed";

@@ -52,19 +52,20 @@ record RawPlan(RawImage image, HostFile file, ExtentSet reclaimable, List<Retain
             remarks.add("The device releases storage without a promise that it reads as zeros afterwards.");
         }
 
+        String partial = granularity > host.granularity() ? FreeParts.COARSE : FreeParts.PARTIAL;
         FreeParts parts = new FreeParts(request.free());
         ExtentSet large = parts.keep(FreeParts.SHORT,
                 request.free().atLeast(request.minExtent()));
         ExtentSet allocated = parts.keep(FreeParts.HOLE, large.intersect(map.allocated()));
         ExtentSet whole = file.isBlockDevice() ? large.inwardTo(granularity, host.alignment())
                 : wholeBlocks(large, granularity, size);
-        ExtentSet inWhole = parts.keep(FreeParts.PARTIAL, allocated.intersect(whole));
+        ExtentSet inWhole = parts.keep(partial, allocated.intersect(whole));
         ExtentSet unshared = parts.keep(FreeParts.SHARED, inWhole.minus(map.shared()));
         // What is left of a block beside a shared part may be less than a block again.
         ExtentSet holes = map.shared().isEmpty() ? whole : file.isBlockDevice()
                 ? whole.minus(map.shared()).inwardTo(granularity, host.alignment())
                 : wholeBlocks(whole.minus(map.shared()), granularity, size);
-        ExtentSet reclaimable = parts.keep(FreeParts.PARTIAL, unshared.intersect(holes));
+        ExtentSet reclaimable = parts.keep(partial, unshared.intersect(holes));
 
         ExtentSet punched = trimmed(holes, reclaimable, granularity, host.alignment());
         return new RawPlan(image, file, reclaimable, parts.retained(), punched,

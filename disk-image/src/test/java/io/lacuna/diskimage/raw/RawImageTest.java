@@ -189,7 +189,7 @@ class RawImageTest {
         ExtentSet free = ExtentSet.ofRange(3 * BLOCK, 30 * BLOCK);
         Deallocation plan = reclaim(request(free, 8 * BLOCK, 0));
         assertEquals(ExtentSet.ofRange(8 * BLOCK, 24 * BLOCK), plan.reclaimable());
-        assertEquals(6 * BLOCK, retained(plan, "whole block").totalBytes());
+        assertEquals(6 * BLOCK, retained(plan, "granularity asked for").totalBytes());
     }
 
     @Test

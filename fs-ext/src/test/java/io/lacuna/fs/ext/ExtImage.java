@@ -171,14 +171,23 @@ final class ExtImage {
 
     /** Clears a block's bit; counts and checksums agree with that afterwards. */
     ExtImage markFree(long block) {
+        return mark(block, false);
+    }
+
+    /** Sets a block's bit; counts and checksums agree with that afterwards. */
+    ExtImage markUsed(long block) {
+        return mark(block, true);
+    }
+
+    private ExtImage mark(long block, boolean used) {
         int group = (int) ((block - firstDataBlock()) / blocksPerGroup());
         int bit = (int) ((block - firstDataBlock()) % blocksPerGroup()) / clusterRatio();
-        if (isUninitialised(group) || !isUsed(block)) {
-            throw new AssertionError("block " + block + " is not marked used in a bitmap");
+        if (isUninitialised(group) || isUsed(block) == used) {
+            throw new AssertionError("block " + block + " has no bitmap, or is marked so already");
         }
-        bytes[blockBitmap(group) + bit / 8] &= (byte) ~(1 << bit % 8);
+        bytes[blockBitmap(group) + bit / 8] ^= (byte) (1 << bit % 8);
         int count = descriptor(group) + 0x0C;
-        put16(count, u16(count) + 1);
+        put16(count, u16(count) + (used ? -1 : 1));
         return fixGroup(group);
     }
 

@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.fixtures.ByteArraySource;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -138,7 +140,9 @@ class RefusalTest {
         refused(i -> i.journal32(0x04, 5).fixJournal(), "block type");
         refused(i -> i.journal32(0x0C, 4096).fixJournal(), "block size");
         refused(i -> i.journal32(0x10, 1025).fixJournal(), "length");
+        refused(i -> i.journal32(0x10, 1).fixJournal(), "superblock: length");
         refused(i -> i.journal32(0x14, 0).fixJournal(), "first block of the log");
+        refused(i -> i.journal32(0x14, 1024).fixJournal(), "first block of the log");
         refused(i -> i.journal32(0x1C, 4000).fixJournal(), "start of the log");
         refused(i -> i.journal32(0x28, 0x52).fixJournal(), "incompatible features");
         refused(i -> i.journal32(0x28, 0x1A).fixJournal(), "versions 2 and 3");
@@ -164,6 +168,61 @@ class RefusalTest {
         refused(i -> i.put32(i.journalInode() + 0x34, 1).fixJournalInode(), "without a hole");
         refused(i -> i.put32(i.journalInode() + 0x3C, 9000).fixJournalInode(), "inode 8: block");
         refused(i -> i.put16(i.journalInode() + 0x3A, 1).fixJournalInode(), "inode 8: block");
+        refused(i -> i.put16(i.journalInode() + 0x38, 0).fixJournalInode(), "0 from ");
+        refused(i -> i.put32(i.journalInode() + 0x3C, 0).fixJournalInode(), " from 0");
+        refused(i -> i.put32(i.journalInode() + 4, 9217 * 1024).fixJournalInode(), "inode 8: size");
+    }
+
+    /** A journal whose extents are in a block of their own: the root, four entries of 12 bytes, names that block instead. */
+    private static ExtImage withTreeBlock() {
+        ExtImage image = ext4.copy();
+        int root = image.journalInode() + 0x28;
+        int entries = image.u16(root + 2);
+        int block = treeBlock(image);
+        image.markUsed(block);
+        int at = block * 1024;
+        System.arraycopy(image.bytes, root, image.bytes, at, 12 + 12 * entries);
+        image.put16(at + 4, 84);
+        image.put16(root + 2, 1).put16(root + 6, 1).put32(root + 12, 0).put32(root + 16, block).put32(root + 20, 0);
+        return fixTreeBlock(image, block).fixJournalInode();
+    }
+
+    /** @return a free block of group 0 */
+    private static int treeBlock(ExtImage image) {
+        int block = image.blocksPerGroup();
+        while (image.isUsed(block)) {
+            block--;
+        }
+        return block;
+    }
+
+    private static ExtImage fixTreeBlock(ExtImage image, int block) {
+        byte[] head = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putInt(8).putInt(image.s32(image.journalInode() + 0x64))
+                .array();
+        int tail = 12 + 84 * 12;
+        return image.put32(block * 1024 + tail, ExtImage.crc32c(ExtImage.crc32c(image.seed(), head, 0, 8), image.bytes, block * 1024,
+                tail));
+    }
+
+    private static void treeRefused(int field, int value, String reason) throws IOException {
+        int block = treeBlock(ext4);
+        ExtImage image = withTreeBlock();
+        refused(fixTreeBlock(image.put16(block * 1024 + field, value), block), reason);
+    }
+
+    @Test
+    void extentBlocksOfTheJournal() throws IOException {
+        int block = treeBlock(ext4);
+        assertEquals(ext4.freeSpace().free().minus(ExtentSet.ofRange(block * 1024L, 1024)), withTreeBlock().freeSpace().free());
+        refused(withTreeBlock().markFree(block), "own blocks");
+        refused(flip(withTreeBlock(), block * 1024 + 12 + 84 * 12, 1), "extent tree checksum");
+        refused(flip(withTreeBlock(), block * 1024 + 12 + 4, 1), "extent tree checksum");
+        treeRefused(0, 0xF30B, "extent tree magic");
+        treeRefused(2, 85, "extent tree entries");
+        treeRefused(6, 1, "extent tree depth");
+        treeRefused(2, 0, "blocks behind it");
+        treeRefused(12, 1, "without a hole");
+        treeRefused(12 + 4, 0, "0 from ");
     }
 
     @Test
@@ -204,6 +263,7 @@ class RefusalTest {
         refused(i -> i.superblock32(0x28, 0), "inodes per group");
         refused(i -> i.superblock32(0x28, 8193), "inodes per group");
         refused(i -> i.superblock16(0x58, 0), "inode size");
+        refused(i -> i.superblock16(0x58, 64), "inode size");
         refused(i -> i.superblock16(0x58, 192), "inode size");
         refused(i -> i.superblock16(0x58, 2048), "inode size");
         refused(i -> i.superblock32(0x00, 8), "inode count");

@@ -118,6 +118,27 @@ class TrapTest {
     }
 
     @Test
+    void theFreeCountOfEveryGroupWithoutBitmapCounts() throws IOException {
+        int withCopies = 0;
+        int without = 0;
+        for (int group = 1; group < ext4.groups(); group++) {
+            int free = ext4.u16(ext4.descriptor(group) + 0x0C);
+            if (!ext4.isUninitialised(group)) {
+                continue;
+            }
+            for (int wrong : new int[] {free - 1, free + 1, 0, 1024}) {
+                if (wrong != free && wrong <= 1024) {
+                    String reason = ext4.copy().put16(ext4.descriptor(group) + 0x0C, wrong).fixGroup(group).refusal();
+                    assertTrue(reason.contains("free count of a group without bitmap"), group + ", " + wrong + ": " + reason);
+                }
+            }
+            withCopies += free < 1024 ? 1 : 0;
+            without += free == 1024 ? 1 : 0;
+        }
+        assertTrue(withCopies > 0 && without > 0, withCopies + " " + without);
+    }
+
+    @Test
     void ext4WithoutJournalThatWasNotUnmounted(@TempDir Path directory) throws IOException {
         ExtImage image = ExtImage.make(directory, "9M", "-t", "ext4", "-O", "^has_journal");
         assertTrue(image.freeSpace().free().totalBytes() > 0);
