@@ -12,6 +12,8 @@ import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -200,6 +202,25 @@ class CopyTest {
         Path kept = directory.resolve("kept.qcow2");
         copied(top, kept, options(OutputFormat.QCOW2, false, true, false));
         assertEquals(List.of(), disk.differences(toRaw(kept, "qcow2"), free, ExtentSet.ofRange(place, 65536)));
+    }
+
+    /** By a program that asks for no lock; the image's own file stays as it is. */
+    @Test
+    void aWriterToAParentIsNoticed() throws IOException {
+        Path base = directory.resolve("base.raw");
+        Path top = directory.resolve("top.qcow2");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; qemu-img create -q -f qcow2 -b base.raw -F raw \"$3\"; sync", disk.file(), base,
+                top);
+        Path out = directory.resolve("out.raw");
+        refused("wrote to the image while it was being copied", Copier.run(top, out, CopyOptions.to(OutputFormat.RAW), (done, all) -> {
+            try (RandomAccessFile writer = new RandomAccessFile(base.toFile(), "rw")) {
+                writer.seek(4 * MIB);
+                writer.write(1);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }));
+        assertEquals(2, directory.toFile().list().length, "nothing is left of the copy");
     }
 
     @Test
