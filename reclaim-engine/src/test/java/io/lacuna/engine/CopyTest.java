@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.TreeSet;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -237,6 +238,23 @@ class CopyTest {
         copied(qcow2, out, options(OutputFormat.RAW, false, false, true));
         assertEquals(Files.size(disk.file()), Files.size(out));
         assertEquals(1, directory.toFile().list().length);
+    }
+
+    /** Neither while it is written nor afterwards may more people read the copy than the source. */
+    @Test
+    void aCopyIsAsPrivateAsItsSource() throws IOException {
+        Path source = directory.resolve("private.raw");
+        Tools.shell("head -c 1M /dev/urandom > \"$1\"; chmod 600 \"$1\"; sync", source);
+        Path out = directory.resolve("out.qcow2");
+        Set<String> modes = new TreeSet<>();
+        CopyReport report = Copier.run(source, out, CopyOptions.to(OutputFormat.QCOW2), (done, all) ->
+                modes.add(Tools.shell("stat -c %a \"$1\"/.lacuna-copy-*", directory).strip()));
+        assertEquals(ImageReport.Verdict.COPIED, report.source().verdict(), report.source().reason());
+        modes.add(Tools.ok("stat", "-c", "%a", out.toString()).strip());
+        assertEquals(Set.of("600"), modes);
+        Tools.ok("chmod", "640", out.toString());
+        copied(source, out, options(OutputFormat.QCOW2, false, false, true));
+        assertEquals("640", Tools.ok("stat", "-c", "%a", out.toString()).strip());
     }
 
     @Test
