@@ -44,8 +44,7 @@ public interface HostFile extends BlockSource, Closeable {
     void punch(long offset, long length) throws IOException;
 
     /** Has {@link #punch} fail, from now on, rather than leave anything but zeros: what is punched may be in use. */
-    default void insistOnZeroes() {
-    }
+    void insistOnZeroes();
 
     /** Makes a regular file shorter. */
     void truncate(long size) throws IOException;

@@ -7,8 +7,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * What the host stores of a file: by FIEMAP, else by SEEK_DATA and SEEK_HOLE, else everything. Writes nothing: data that
- * the host has yet to place (delayed allocation) counts as stored, which it is about to be.
+ * What the host stores of a file: by FIEMAP, else by SEEK_DATA and SEEK_HOLE, else everything. Data that the host has yet to
+ * place (delayed allocation) counts as stored, which it is about to be, as far as the file system tells of it.
  */
 final class FileMap {
 

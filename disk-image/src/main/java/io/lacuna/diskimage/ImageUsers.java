@@ -35,9 +35,9 @@ final class ImageUsers {
         if (others == Lease.GRANTED) {
             return List.of();
         }
-        List<String> remarks = refuseLoopDevices(file);
         Predicate<FileStatus> related = file.isBlockDevice() ? BlockDevice.sharingStorageWith(file.status())
                 : file.status()::isSameFileAs;
+        List<String> remarks = refuseLoopDevices(related);
         List<Processes.User> users = Processes.having(related);
         for (Processes.User user : users) {
             if (user.process() != Processes.self()) {
@@ -110,7 +110,8 @@ final class ImageUsers {
         }
     }
 
-    private static List<String> refuseLoopDevices(NativeFile file) throws IOException {
+    /** A loop device holds its file or device inside the kernel, where no process shows it, and not even exclusively. */
+    private static List<String> refuseLoopDevices(Predicate<FileStatus> related) throws IOException {
         List<String> remarks = new ArrayList<>();
         Path devices = Path.of("/sys/block");
         if (!Files.isDirectory(devices)) {
@@ -119,7 +120,7 @@ final class ImageUsers {
         try (DirectoryStream<Path> loops = Files.newDirectoryStream(devices, "loop*")) {
             for (Path loop : loops) {
                 FileStatus status = backingFile(loop);
-                if (status == null || !status.isSameFileAs(file.status())) {
+                if (status == null || !related.test(status)) {
                     continue;
                 }
                 if (!Files.readString(loop.resolve("ro")).strip().equals("1")) {

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.ClosedChannelException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -27,7 +28,7 @@ final class NativeFile implements HostFile {
 
     private final Path path;
     private final Descriptor descriptor;
-    private final boolean writable;
+    private final Descriptor.Purpose purpose;
     private final CopyOnWriteArrayList<String> remarks = new CopyOnWriteArrayList<>();
     /** Keeps the descriptor's number from being closed, and given to another file, during a call. */
     private final ReentrantReadWriteLock life = new ReentrantReadWriteLock();
@@ -39,10 +40,10 @@ final class NativeFile implements HostFile {
     /** A map read before it was asked for; null once it was used, or something changed the file. */
     private final AtomicReference<HostMap> anticipatedMap = new AtomicReference<>();
 
-    private NativeFile(Path path, Descriptor descriptor, boolean writable) {
+    private NativeFile(Path path, Descriptor descriptor, Descriptor.Purpose purpose) {
         this.path = path;
         this.descriptor = descriptor;
-        this.writable = writable;
+        this.purpose = purpose;
         this.size = new AtomicLong(descriptor.size());
     }
 
@@ -51,7 +52,7 @@ final class NativeFile implements HostFile {
     }
 
     static NativeFile open(Path path, Descriptor.Purpose purpose, Descriptor.Gate gate) throws IOException {
-        return new NativeFile(path, Descriptor.open(path, purpose, gate), purpose == Descriptor.Purpose.WRITE);
+        return new NativeFile(path, Descriptor.open(path, purpose, gate), purpose);
     }
 
     @Override
@@ -91,7 +92,7 @@ final class NativeFile implements HostFile {
 
     @Override
     public boolean isWritable() {
-        return writable;
+        return purpose == Descriptor.Purpose.WRITE;
     }
 
     @Override
@@ -248,7 +249,25 @@ final class NativeFile implements HostFile {
     @Override
     public HostMap map() throws IOException {
         HostMap known = anticipatedMap.getAndSet(null);
-        return known != null ? known : whileOpen(() -> FileMap.read(this));
+        return known != null ? known : readMap();
+    }
+
+    /**
+     * Has the host write out first what it still keeps in memory. Some file systems call it a hole as long as they do (ZFS at
+     * times, F2FS of older kernels), and what is a hole is not copied, not moved and taken for zeros.
+     */
+    private HostMap readMap() throws IOException {
+        if (!isBlockDevice() && purpose != Descriptor.Purpose.READ) {
+            try {
+                sync();
+            } catch (FileSystemException e) {
+                if (isWritable()) {
+                    throw e;
+                }
+                // Where nothing can be written, nothing waits.
+            }
+        }
+        return whileOpen(() -> FileMap.read(this));
     }
 
     /**
@@ -257,7 +276,7 @@ final class NativeFile implements HostFile {
      */
     void anticipate() {
         try {
-            anticipatedMap.set(whileOpen(() -> FileMap.read(this)));
+            anticipatedMap.set(readMap());
             punchSupport();
         } catch (IOException toldLater) {
             // See above.
@@ -288,7 +307,7 @@ final class NativeFile implements HostFile {
     }
 
     private void requireWritable() throws IOException {
-        if (!writable) {
+        if (!isWritable()) {
             throw new IOException(path + ": was opened for reading only");
         }
         anticipatedMap.set(null);

@@ -16,6 +16,7 @@ import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages.Access;
 import io.lacuna.diskimage.DiskImages.Options;
+import io.lacuna.diskimage.undo.UndoRecorder;
 import io.lacuna.fixtures.Tools;
 import java.io.Closeable;
 import java.io.EOFException;
@@ -181,6 +182,21 @@ class BlockDeviceTest {
         }
     }
 
+    /** With an undo file in between as well. */
+    @Test
+    void zerosInUseAreNotDiscardedBeneathAnUndoFileEither() throws IOException {
+        try (Loop loop = new Loop(); NativeFile file = NativeFile.open(loop.device, Descriptor.Purpose.WRITE);
+                UndoRecorder recorder = new UndoRecorder(folder.resolve("undo"))) {
+            DeallocationRequest request = new DeallocationRequest(ExtentSet.EMPTY, ExtentSet.ofRange(8192, 8192), ReclaimMode.PUNCH,
+                    0, 0, false);
+            assertEquals(8192, request.on(List.of(recorder.wrap(file)), new ArrayList<>()).free().totalBytes());
+            file.assume(new PunchSupport(4096, 0, false, "BLKDISCARD"));
+            byte[] content = Files.readAllBytes(loop.file);
+            assertThrows(IOException.class, () -> file.punch(8192, 4096));
+            assertArrayEquals(content, Files.readAllBytes(loop.file));
+        }
+    }
+
     @Test
     void aMountedDeviceIsRefusedWithItsPlace() throws IOException {
         Tools.requireLoopDevices();
@@ -253,6 +269,29 @@ class BlockDeviceTest {
                         assertTrue(refused.reason().contains("process " + holder.process()), refused.reason());
                     }
                 }
+            } finally {
+                Tools.ok("delpart", loop.device.toString(), "1");
+            }
+        }
+    }
+
+    /** A loop device takes its device neither exclusively nor by a process. */
+    @Test
+    void aLoopDeviceOverAPartitionKeepsItsDisk() throws IOException {
+        Tools.require("addpart", "delpart");
+        try (Loop loop = new Loop()) {
+            Tools.ok("addpart", loop.device.toString(), "1", "8", "8000");
+            try {
+                String second = Tools.ok("losetup", "-f", "--show", loop.device + "p1").strip();
+                try {
+                    for (Access access : List.of(Access.WRITE, Access.PLAN)) {
+                        UnsafeException refused = assertThrows(UnsafeException.class, () -> open(loop.device, access).close());
+                        assertTrue(refused.reason().contains(second), refused.reason());
+                    }
+                } finally {
+                    Tools.ok("losetup", "-d", second);
+                }
+                open(loop.device, Access.WRITE).close();
             } finally {
                 Tools.ok("delpart", loop.device.toString(), "1");
             }

@@ -2,6 +2,7 @@ package io.lacuna.diskimage;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -24,6 +25,8 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** File systems of the host, each a real one. */
 @Timeout(120)
@@ -69,6 +72,22 @@ class HostFileSystemsTest {
         assertEquals(2 * granularity, run(image, free));
         java.util.Arrays.fill(content, (int) granularity, (int) (3 * granularity), (byte) 0);
         assertArrayEquals(content, Files.readAllBytes(image));
+    }
+
+    /** Some file systems call what waits to be written a hole; ext4, which does not, tells at least whether anything waits. */
+    @ParameterizedTest
+    @EnumSource(value = Access.class, names = {"WRITE", "PLAN", "COPY"})
+    void nothingWaitsToBeWrittenWhenTheMapIsRead(Access access) throws IOException {
+        Tools.require("filefrag");
+        try (LoopMount ext = new LoopMount(folder, "64M", "", "mkfs.ext4", "-q")) {
+            Path image = random(ext.place().resolve("disk"), 1 << 20);
+            assertTrue(Tools.ok("filefrag", "-v", image.toString()).contains("delalloc"));
+            try (OpenedImage opened = DiskImages.open(image, new Options(access, "raw", List.of()))) {
+                opened.image().mayHoldData();
+            }
+            String map = Tools.ok("filefrag", "-v", image.toString());
+            assertFalse(map.contains("delalloc"), map);
+        }
     }
 
     @Test

@@ -68,7 +68,6 @@ public final class Copier {
     }
 
     private CopyReport copy(Progress progress, long startNanos) throws IOException {
-        FileIdentity identity = opened.file().identity();
         if (image.virtualSize() == 0) {
             throw new UnsupportedException("the disk has no bytes: there is nothing to copy");
         }
@@ -95,7 +94,7 @@ public final class Copier {
                     Writeback writeback = Writeback.of(file.temporary())) {
                 written = new CopyRun(image.guest(), wanted, writer, writeback).run(progress);
                 writer.finish();
-                requireUnchanged(identity);
+                requireUnchanged();
                 file.complete();
             } catch (DiskFormatException e) {
                 throw e;
@@ -163,11 +162,14 @@ public final class Copier {
     }
 
     /** The locks bind only those who ask for them; this notices a writer that did not. */
-    private void requireUnchanged(FileIdentity before) throws IOException {
-        FileIdentity now = opened.file().identity();
-        if (!now.blockDevice() && !now.provesUnchangedSince(before)) {
-            throw new UnsafeException("something wrote to the image while it was being copied, so the copy was dropped: find and "
-                    + "stop it, then try again").in(source);
+    private void requireUnchanged() throws IOException {
+        List<FileIdentity> before = opened.identitiesWhenOpened();
+        List<FileIdentity> now = opened.identities();
+        for (int i = 0; i < now.size(); i++) {
+            if (!now.get(i).blockDevice() && !now.get(i).provesUnchangedSince(before.get(i))) {
+                throw new UnsafeException("something wrote to the image while it was being copied, so the copy was dropped: find and "
+                        + "stop it, then try again").in(source);
+            }
         }
     }
 

@@ -16,7 +16,9 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermission;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
@@ -71,6 +73,7 @@ final class NewFile implements Closeable {
         try {
             // Never opens what is there: neither a file nor a link that somebody put in its place.
             Files.newByteChannel(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE).close();
+            restrict(temporary, exists ? target : null, sources);
             Runtime.getRuntime().addShutdownHook(begun.atExit);
             begun.file = new RandomAccessFile(temporary.toFile(), "rw");
             usable = true;
@@ -82,6 +85,19 @@ final class NewFile implements Closeable {
                 begun.close();
             }
         }
+    }
+
+    /** Before it holds anything: who may not read one of the sources may not read the copy; one that is replaced keeps its mode. */
+    private static void restrict(Path temporary, Path replaced, List<ImageLayer> sources) throws IOException {
+        Set<PosixFilePermission> allowed = Files.getPosixFilePermissions(replaced == null ? temporary : replaced);
+        if (replaced == null) {
+            for (ImageLayer layer : sources) {
+                allowed.retainAll(Files.getPosixFilePermissions(layer.path()));
+            }
+        }
+        allowed.add(PosixFilePermission.OWNER_READ);
+        allowed.add(PosixFilePermission.OWNER_WRITE);
+        Files.setPosixFilePermissions(temporary, allowed);
     }
 
     private static void requireReplaceable(Path named, List<ImageLayer> sources, boolean force) throws IOException {

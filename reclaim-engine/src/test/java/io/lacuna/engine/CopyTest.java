@@ -12,10 +12,13 @@ import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.TreeSet;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -202,6 +205,25 @@ class CopyTest {
         assertEquals(List.of(), disk.differences(toRaw(kept, "qcow2"), free, ExtentSet.ofRange(place, 65536)));
     }
 
+    /** By a program that asks for no lock; the image's own file stays as it is. */
+    @Test
+    void aWriterToAParentIsNoticed() throws IOException {
+        Path base = directory.resolve("base.raw");
+        Path top = directory.resolve("top.qcow2");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; qemu-img create -q -f qcow2 -b base.raw -F raw \"$3\"; sync", disk.file(), base,
+                top);
+        Path out = directory.resolve("out.raw");
+        refused("wrote to the image while it was being copied", Copier.run(top, out, CopyOptions.to(OutputFormat.RAW), (done, all) -> {
+            try (RandomAccessFile writer = new RandomAccessFile(base.toFile(), "rw")) {
+                writer.seek(4 * MIB);
+                writer.write(1);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }));
+        assertEquals(2, directory.toFile().list().length, "nothing is left of the copy");
+    }
+
     @Test
     void chainIsKeptOnlyWhereThereIsOne() {
         refused("no parent", copy(qcow2, directory.resolve("a.qcow2"), options(OutputFormat.QCOW2, false, true, false)));
@@ -216,6 +238,23 @@ class CopyTest {
         copied(qcow2, out, options(OutputFormat.RAW, false, false, true));
         assertEquals(Files.size(disk.file()), Files.size(out));
         assertEquals(1, directory.toFile().list().length);
+    }
+
+    /** Neither while it is written nor afterwards may more people read the copy than the source. */
+    @Test
+    void aCopyIsAsPrivateAsItsSource() throws IOException {
+        Path source = directory.resolve("private.raw");
+        Tools.shell("head -c 1M /dev/urandom > \"$1\"; chmod 600 \"$1\"; sync", source);
+        Path out = directory.resolve("out.qcow2");
+        Set<String> modes = new TreeSet<>();
+        CopyReport report = Copier.run(source, out, CopyOptions.to(OutputFormat.QCOW2), (done, all) ->
+                modes.add(Tools.shell("stat -c %a \"$1\"/.lacuna-copy-*", directory).strip()));
+        assertEquals(ImageReport.Verdict.COPIED, report.source().verdict(), report.source().reason());
+        modes.add(Tools.ok("stat", "-c", "%a", out.toString()).strip());
+        assertEquals(Set.of("600"), modes);
+        Tools.ok("chmod", "640", out.toString());
+        copied(source, out, options(OutputFormat.QCOW2, false, false, true));
+        assertEquals("640", Tools.ok("stat", "-c", "%a", out.toString()).strip());
     }
 
     @Test

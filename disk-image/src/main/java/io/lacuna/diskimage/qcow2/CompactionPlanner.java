@@ -81,7 +81,7 @@ final class CompactionPlanner {
             }
         }
         Relocation relocation = relocation(tables, free, end, unused);
-        // A gap more or less for a table can leave too few for the rest; then the tables stay.
+        // A gap more or less for a table, or an end inside of its old place, can leave too few for the rest; then the tables stay.
         return relocation != null ? relocation
                 : relocation(List.of(), gaps, lowestEnd(tablesFromTheEnd().get(0).end(), unused), unused);
     }
@@ -177,11 +177,10 @@ final class CompactionPlanner {
     /** @return null if there are too few gaps */
     private Relocation relocation(List<Relocation.TableMove> tables, ExtentSet free, long end, ExtentSet unused) {
         ExtentSet behind = ExtentSet.ofRange(end, (clusters << header.clusterBits()) - end).minus(unused);
-        ExtentSet room = free;
         for (Relocation.TableMove table : tables) {
-            ExtentSet place = ExtentSet.ofRange(table.from(), table.length());
-            behind = behind.minus(place);
-            room = room.union(place);
+            // Its old place can begin before the end, but nothing goes there: it may be punched on the way, and an undo that is
+            // cut would leave a header that names it while other bytes are in it.
+            behind = behind.minus(ExtentSet.ofRange(table.from(), table.length()));
         }
         int[] dropped = IntStream.range(0, refcounts.blocks().length).filter(i -> isMovableBlock(i)
                 && refcounts.blocks()[i] >= end && refcounts.firstCluster(i) << header.clusterBits() >= end).toArray();
@@ -191,7 +190,7 @@ final class CompactionPlanner {
             going.add(block, header.clusterSize());
         }
         ExtentSet sources = behind.minus(going.build());
-        ExtentSet targets = first(room.intersect(ExtentSet.ofRange(0, end)), sources.totalBytes());
+        ExtentSet targets = first(free.intersect(ExtentSet.ofRange(0, end)), sources.totalBytes());
         return targets.totalBytes() < sources.totalBytes() ? null : new Relocation(tables, sources, targets, dropped, end);
     }
 

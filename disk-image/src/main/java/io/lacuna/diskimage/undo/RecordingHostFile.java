@@ -94,6 +94,11 @@ final class RecordingHostFile implements HostFile {
         }
     }
 
+    @Override
+    public void insistOnZeroes() {
+        file.insistOnZeroes();
+    }
+
     private void later(Step step) throws IOException {
         waiting.add(step);
         waitingBytes += step.bytes == null ? 0 : step.length;

@@ -9,9 +9,15 @@ import java.nio.file.LinkOption;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Set;
 
 /** Where the bytes of an undo file go; of its own so that tests can cut it. */
 interface UndoMedium extends Closeable {
+
+    /** What a guest has deleted is nobody else's to read, whoever may read the image. Counts for a new file only. */
+    FileAttribute<?> OWNER_ONLY = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
     /** Opens undo files. */
     @FunctionalInterface
@@ -35,8 +41,8 @@ interface UndoMedium extends Closeable {
     /** A regular file. */
     static UndoMedium file(Path path, boolean create) throws IOException {
         // CREATE_NEW follows no links either.
-        OpenOption[] options = {StandardOpenOption.WRITE, create ? StandardOpenOption.CREATE_NEW : LinkOption.NOFOLLOW_LINKS};
-        FileChannel channel = FileChannel.open(path, options);
+        Set<OpenOption> options = Set.of(StandardOpenOption.WRITE, create ? StandardOpenOption.CREATE_NEW : LinkOption.NOFOLLOW_LINKS);
+        FileChannel channel = FileChannel.open(path, options, OWNER_ONLY);
         return new UndoMedium() {
             @Override
             public void write(long position, ByteBuffer bytes) throws IOException {

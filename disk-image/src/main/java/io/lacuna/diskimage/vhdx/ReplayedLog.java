@@ -1,6 +1,7 @@
 package io.lacuna.diskimage.vhdx;
 
 import io.lacuna.blockio.BlockSource;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -95,6 +96,12 @@ final class ReplayedLog {
     /** @return bytes of the file after the replay */
     long size() {
         return size;
+    }
+
+    /** @return whether all that the replay writes lies in these bytes of the file */
+    boolean staysIn(ExtentSet places) {
+        return patches.entrySet().stream().allMatch(patch ->
+                places.contains(patch.getKey(), patch.getValue().end() - patch.getKey()));
     }
 
     /**

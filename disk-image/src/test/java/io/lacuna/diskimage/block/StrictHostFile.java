@@ -124,6 +124,11 @@ public final class StrictHostFile implements HostFile {
         stored.clear((int) offset / granularity, (int) ((offset + length + granularity - 1) / granularity));
     }
 
+    /** It leaves nothing else. */
+    @Override
+    public void insistOnZeroes() {
+    }
+
     @Override
     public void truncate(long size) {
         if (size > bytes.length) {

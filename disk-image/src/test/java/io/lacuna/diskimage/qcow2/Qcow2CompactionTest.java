@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -267,6 +268,49 @@ class Qcow2CompactionTest {
         Tools.ok("qemu-io", "-f", "qcow2", "-c", "write -z 0 5000k", copy.toString());
         Tools.ok("qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", image.toString(), copy.toString());
         assertWritable();
+    }
+
+    /**
+     * Where the file ends inside of the place that the L1 table leaves, clusters would fill that place. What a table has left is given
+     * back on the way where the gaps have no storage, so that it must not be filled; and an undo puts tables back before anything else.
+     */
+    @Test
+    void placesThatTablesLeaveAreNotFilled() throws IOException {
+        Images.pattern(directory.resolve("model.raw"), 3 << 20, 1);
+        Images.pattern(directory.resolve("new"), 1 << 20, 8);
+        image = directory.resolve("image.qcow2");
+        Tools.shell("cd \"$1\"; qemu-img convert -f raw -O qcow2 -o cluster_size=512 model.raw image.qcow2\n"
+                + "qemu-img resize -q -f qcow2 image.qcow2 96M; qemu-io -f qcow2 -c 'write -s new 8M 1M' image.qcow2", directory);
+        byte[] made = Files.readAllBytes(image);
+        boolean stays = false;
+        boolean moves = false;
+        for (int free = 996; free < 1034; free += 2) {
+            StrictHostFile file = new StrictHostFile(image, made.clone(), 4096, true);
+            byte[] before;
+            byte[] after;
+            try (DiskImage disk = open(file)) {
+                disk.apply(disk.plan(Images.request(kib(1300, 1328))), Progress.NONE); // this gap has no storage
+                before = start(disk);
+                Deallocation plan = disk.plan(request(kib(0, free)));
+                boolean moved = !((Qcow2Plan) plan).compaction().relocation().tables().isEmpty();
+                stays |= !moved;
+                moves |= moved;
+                disk.apply(plan, Progress.NONE);
+                after = start(disk);
+            }
+            Arrays.fill(before, 0, free << 10, (byte) 0);
+            int gone = free;
+            assertEquals(-1, Arrays.mismatch(before, after), () -> gone + " KiB");
+            Files.write(image, file.bytes());
+            Images.assertChecks(image);
+        }
+        assertTrue(stays && moves, "the end goes past the table");
+    }
+
+    private static byte[] start(DiskImage disk) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(10 << 20);
+        disk.guest().read(0, bytes);
+        return bytes.array();
     }
 
     /** QEMU and we take turns, with whatever is free at the moment. */

@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -94,6 +95,13 @@ class UndoFileTest {
         new Restorer(undo, List.of(file), Progress.NONE).run(false);
         assertArrayEquals(before, file.bytes());
         assertEquals(State.UNDONE, UndoFile.read(undone).state());
+    }
+
+    /** What a guest has deleted is not for everybody who may list the directory. */
+    @Test
+    void isForNobodyButItsOwner() throws IOException {
+        run(UndoMedium::file);
+        assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(undone)));
     }
 
     @Test

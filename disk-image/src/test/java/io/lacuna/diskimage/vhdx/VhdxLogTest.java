@@ -375,6 +375,31 @@ class VhdxLogTest {
         }
     }
 
+    /** No writer of tables does so, but the specification does not forbid it: data of a block that is a hole until the replay. */
+    @Test
+    void dataThatTheLogHoldsDoNotStayBehindWhenTheirBlockMoves() throws IOException {
+        Tools.require("fallocate");
+        for (int i = 1; i < places.length; i++) {
+            maker.entry(i, places[i] | FULL);
+        }
+        byte[] sector = new byte[4096];
+        Arrays.fill(sector, (byte) 77);
+        maker.putLog(0, maker.logEntry(GUID, 1, 0, Change.data(places[4] + 8192, sector)));
+        maker.log(GUID);
+        maker.close();
+        Tools.shell("fallocate -p -o $2 -l 1M \"$1\"", image, places[4]);
+        ExtentSet free = ExtentSet.ofRange(0, MIB);
+        try (DiskImage disk = Runs.writable(image)) {
+            assertEquals(77, byteAt(disk, 4 * MIB + 8192));
+            disk.apply(disk.plan(Runs.request(ReclaimMode.COMPACT, free)), Progress.NONE);
+            assertEquals(77, byteAt(disk, 4 * MIB + 8192));
+            disk.apply(disk.plan(Runs.request(ReclaimMode.COMPACT, free)), Progress.NONE); // the log is empty now: the block moves
+            assertEquals(77, byteAt(disk, 4 * MIB + 8192));
+        }
+        assertEquals(places[4], Files.size(image));
+        assertEquals(List.of(), VhdxCheck.of(image).wrong());
+    }
+
     @Test
     void aRunWithNothingToDoLeavesTheLogAlone() throws IOException {
         maker.putLog(0, entry(1, 0, 1));
