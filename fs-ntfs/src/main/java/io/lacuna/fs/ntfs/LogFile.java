@@ -113,6 +113,7 @@ final class LogFile {
     private static Verdict erased(NtfsStream log, int checked) {
         return new Verdict("$LogFile erased (no journal in use)", List.of("The journal ($LogFile) is empty, as mkntfs and "
                 + "NTFS-3G leave it. NTFS-3G keeps no journal and sets no dirty flag, so a crash under it leaves no mark: "
-                + "$Bitmap was compared with all file records."), new ErasedLog(log, checked));
+                + "$Bitmap was compared with all file records. An image that is based on this one and stands somewhere else must "
+                + "be named (--children)."), new ErasedLog(log, checked));
     }
 }
