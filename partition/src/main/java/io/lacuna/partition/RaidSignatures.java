@@ -126,11 +126,16 @@ final class RaidSignatures {
         return sum;
     }
 
-    /** Its block of 4 KiB ends the device to the byte; the magic's last byte tells version and state. */
+    /**
+     * The last whole block of 4 KiB, as the kernel has it, or the last 4096 bytes, where libblkid looks; the magic's last byte
+     * tells version and state.
+     */
     private void findDrbd() throws IOException {
-        long at = bytes.size() - 4096 + 60;
-        for (String magic : new String[] {"\u0083\u0074\u0002\u006b", "\u0083\u0074\u0002\u006c", "\u0083\u0074\u0002\u006d"}) {
-            add("drbd", "a DRBD replicated device", at, magic);
+        for (long block : new long[] {(bytes.size() & -4096L) - 4096, bytes.size() - 4096}) {
+            for (String magic : new String[] {"\u0083\u0074\u0002\u006b", "\u0083\u0074\u0002\u006c",
+                "\u0083\u0074\u0002\u006d"}) {
+                add("drbd", "a DRBD replicated device", block + 60, magic);
+            }
         }
     }
 

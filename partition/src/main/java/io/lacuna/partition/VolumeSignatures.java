@@ -19,11 +19,22 @@ public final class VolumeSignatures {
      * @throws IOException if the bytes cannot be read; never because of what they are
      */
     public static List<VolumeSignature> scan(BlockSource volume) throws IOException {
+        return signatures(volume).list();
+    }
+
+    /** Like {@link #scan}, of a partition: a partition table is a signature there, too. */
+    public static List<VolumeSignature> scanPartition(BlockSource partition) throws IOException {
+        Signatures signatures = signatures(partition);
+        NestedTable.find(signatures, partition);
+        return signatures.list();
+    }
+
+    private static Signatures signatures(BlockSource volume) throws IOException {
         Signatures signatures = new Signatures(new VolumeBytes(volume));
         SwapSignatures.find(signatures);
         RaidSignatures.find(signatures);
         FixedMagics.find(signatures);
         CheckedSignatures.find(signatures);
-        return signatures.list();
+        return signatures;
     }
 }

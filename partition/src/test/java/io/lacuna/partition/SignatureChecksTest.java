@@ -214,4 +214,31 @@ class SignatureChecksTest {
         ByteBuffer.wrap(start).putLong(0, -1);
         VolumeSignatures.scan(new ByteArraySource(start));
     }
+
+    /** DRBD takes the last whole block of 4 KiB, wherever the volume ends. */
+    @Test
+    void drbdOnAVolumeThatEndsBetweenTwoBlocks() throws IOException {
+        TestDisk volume = TestDisk.ofSize(SIZE + 3 * 512).text(SIZE - 4096 + 60, "\u0083\u0074\u0002\u006d");
+        assertEquals(List.of("drbd"), names(volume));
+    }
+
+    @Test
+    void partitionTableOfAPartition() throws IOException {
+        TestDisk table = TestDisk.ofSize(SIZE).mbr(1, 0x83, 64, 100);
+        assertEquals(List.of(), names(table));
+        assertEquals(List.of("dos"), namesOfPartition(table));
+        assertEquals(List.of("dos", "gpt"), namesOfPartition(TestDisk.ofSize(SIZE).gpt()));
+        assertEquals(List.of("gpt"), namesOfPartition(TestDisk.ofSize(SIZE).gpt().u16(510, 0)));
+        assertEquals(List.of("gpt"), namesOfPartition(new TestDisk(SIZE, 4096).gpt().u16(510, 0)));
+        // Code that happens to end in 55 AA, entries that lead nowhere, and the boot sector of a volume are no tables.
+        assertEquals(List.of(), namesOfPartition(TestDisk.ofSize(SIZE).mbr(1, 0x83, 64, 100).u8(446, 0x17)));
+        assertEquals(List.of(), namesOfPartition(TestDisk.ofSize(SIZE).mbr(1, 0x83, 64, SIZE / 512)));
+        assertEquals(List.of(), namesOfPartition(TestDisk.ofSize(SIZE).mbr(1, 0x83, 0, 100)));
+        assertEquals(List.of(), namesOfPartition(TestDisk.ofSize(SIZE).mbr(1, 0x83, 64, 100).ntfs(0, 512)));
+        assertEquals(List.of(), namesOfPartition(TestDisk.ofSize(256)));
+    }
+
+    private static List<String> namesOfPartition(TestDisk partition) throws IOException {
+        return VolumeSignatures.scanPartition(partition.source()).stream().map(VolumeSignature::name).toList();
+    }
 }

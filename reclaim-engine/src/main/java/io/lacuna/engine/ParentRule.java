@@ -20,12 +20,14 @@ import java.util.List;
 /**
  * What may be freed of an image that others are based on. A guest that runs on in an overlay uses blocks that its parent calls
  * free: it wrote their data before the snapshot, and the transaction that gives them to a file is in the overlay. So a volume
- * of a parent counts if it was cleanly unmounted or frozen at the snapshot. One with a pending journal counts only if the
- * caller allows its replay and names all children, none of which runs, and then only with what each child leaves free as well.
+ * of a parent counts if it was cleanly unmounted or frozen at the snapshot. One with a pending journal, or an NTFS with an
+ * erased one so that nothing tells, counts only if the caller says that the guest boots (which allows a replay) and names
+ * all children, none of which runs, and then only with what each child leaves free as well.
  */
 final class ParentRule implements Closeable {
 
     private static final int SHOWN_CHILDREN = 3;
+    private static final String NTFS = "ntfs";
 
     private final OpenedImage opened;
     private final ReclaimOptions options;
@@ -84,19 +86,30 @@ final class ParentRule implements Closeable {
         return names + (children.size() > SHOWN_CHILDREN ? " and " + (children.size() - SHOWN_CHILDREN) + " more" : "");
     }
 
+    /** @return the options to survey the image itself with */
+    VolumeOptions volumeOptions() {
+        VolumeOptions asked = options.volumeOptions();
+        return isParent() ? optionsOfParent(asked.replayJournal()) : asked;
+    }
+
+    /** @param boots whether the disk is looked at as a guest that boots finds it; else as one that runs on does */
+    private VolumeOptions optionsOfParent(boolean boots) {
+        return new VolumeOptions(boots, options.volumeOptions().crossCheck(), !boots);
+    }
+
     /**
-     * @param survey what the image's own file systems say, with the caller's options
+     * @param survey what the image's own file systems say, with {@link #volumeOptions()}
      * @return the same with what the children forbid taken out
      */
     Survey.Result judge(Survey.Result survey) throws IOException {
         if (!isParent()) {
             return survey;
         }
-        VolumeOptions asked = options.volumeOptions();
-        // Only ext has a journal that can be replayed here.
-        boolean refused = survey.volumes().stream().anyMatch(volume -> volume.refusal() != null && volume.type().startsWith("ext"));
-        Survey.Result strict = asked.replayJournal() ? survey(false) : survey;
-        Survey.Result replayed = asked.replayJournal() || !refused ? survey : survey(true);
+        boolean boots = options.volumeOptions().replayJournal();
+        boolean refused = survey.volumes().stream().anyMatch(volume -> volume.refusal() != null
+                && (volume.type().startsWith("ext") || volume.type().equals(NTFS)));
+        Survey.Result strict = boots ? survey(false) : survey;
+        Survey.Result replayed = boots || !refused ? survey : survey(true);
         if (strict.volumes().size() != replayed.volumes().size()) {
             throw new IOException("the partition table changed while it was being read");
         }
@@ -107,9 +120,8 @@ final class ParentRule implements Closeable {
         return new Survey.Result(judged, survey.remarks(), survey.doubt());
     }
 
-    private Survey.Result survey(boolean replay) throws IOException {
-        return Survey.of(opened.image().guest(), options.includes(),
-                new VolumeOptions(replay, options.volumeOptions().crossCheck()));
+    private Survey.Result survey(boolean boots) throws IOException {
+        return Survey.of(opened.image().guest(), options.includes(), optionsOfParent(boots));
     }
 
     private SurveyedVolume judge(SurveyedVolume strict, SurveyedVolume replayed) throws IOException {
@@ -126,8 +138,9 @@ final class ParentRule implements Closeable {
         }
         String doubt = whyNotWithChildren();
         if (doubt != null) {
-            return strict.refused("the file system was in use when the images that are based on this one were made (its journal has "
-                    + "changes that are still to be replayed), so their guests may use what it calls free: " + doubt);
+            return strict.refused((strict.type().equals(NTFS) ? strict.refusal() : "the file system was in use when the "
+                    + "images that are based on this one were made (its journal has changes that are still to be replayed), so "
+                    + "their guests may use what it calls free") + ": " + doubt);
         }
         return leftFreeByAll(strict, replayed);
     }

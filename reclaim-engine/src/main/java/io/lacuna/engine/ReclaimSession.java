@@ -110,7 +110,7 @@ public final class ReclaimSession implements Closeable {
         asking.setDaemon(true);
         asking.start();
         try {
-            return Survey.of(image.guest(), options.includes(), options.volumeOptions());
+            return Survey.of(image.guest(), options.includes(), parents.volumeOptions());
         } finally {
             try {
                 asking.join();

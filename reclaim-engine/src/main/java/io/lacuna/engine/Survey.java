@@ -38,6 +38,7 @@ final class Survey {
     private String machineDoubt;
     /** Where on the disk the signatures stand that belong to a volume. */
     private final Set<Long> volumeSignatures = new HashSet<>();
+    private final VerityTrees verity = new VerityTrees();
     private int looks;
     /** A volume whose file system could not be believed, so that it may reach past its partition; null if there is none. */
     private SurveyedVolume boundless;
@@ -71,6 +72,8 @@ final class Survey {
         for (Partition partition : table.partitions()) {
             volumes.add(survey(partition));
         }
+        volumes.replaceAll(volume -> volume.refusal() != null || !verity.covers(volume.length()) ? volume
+                : volume.refused("a dm-verity hash tree on another partition seems to cover it, free blocks too: leave it as it is"));
         if (includes.contains(ReclaimOptions.Include.GAPS)) {
             addGaps();
         }
@@ -111,7 +114,8 @@ final class Survey {
             return skipped(partition, partition.typeName(), partition.refusal().get());
         }
         BlockSource volume = disk.window(partition.offset(), partition.length());
-        List<VolumeSignature> signatures = VolumeSignatures.scan(volume);
+        List<VolumeSignature> signatures = table.scheme().equals("none") ? VolumeSignatures.scan(volume)
+                : VolumeSignatures.scanPartition(volume);
         List<FileSystemProbe> probes = new ArrayList<>();
         List<String> names = new ArrayList<>();
         for (FileSystemProbe probe : FileSystems.probes()) {
@@ -125,6 +129,7 @@ final class Survey {
             names.add(signature.name());
             volumeSignatures.add(partition.offset() + signature.offset());
             noteSavedMemory(signature);
+            verity.note(signature, volume);
         }
         if (names.isEmpty()) {
             return skipped(partition, "unknown", "no known signature of a file system: what it holds cannot be told");

@@ -76,6 +76,35 @@ class RefusalTest {
         assertRefused(volume.file(), "xfs");
     }
 
+    /** A partition that became another machine's disk: the old superblock and bitmaps stand before the new partition. */
+    @Test
+    void staleFileSystemUnderThePartitionTableOfAPartition() throws IOException {
+        Tools.require("sfdisk", "mke2fs");
+        GuestVolume volume = foreign("nested", 16 * MIB, "mke2fs -q -F -t ext4 -b 1024 -O ^has_journal \"$1\"; echo 2048,,83 | sfdisk -q --no-tell-kernel --wipe never \"$1\"; "
+                + "head -c 15M /dev/urandom | dd of=\"$1\" bs=1M seek=1 conv=notrunc status=none");
+        assertTrue(volume.free().totalBytes() > 8 * MIB, "by its old bitmaps");
+        for (String scheme : List.of("gpt", "mbr")) {
+            GuestDisk disk = GuestDisk.assemble(directory.resolve(scheme), scheme, 512, volume);
+            assertRefused(disk.file(), "dos");
+        }
+    }
+
+    @Test
+    void volumeWithItsDmVerityHashesOnAnotherPartition() throws IOException {
+        Tools.require("veritysetup");
+        Path hashes = directory.resolve("hashes");
+        GuestVolume hashed = copyOf("hashed");
+        Tools.shell("veritysetup format \"$1\" \"$2\" > /dev/null; truncate -s 1M \"$2\"", hashed.file(), hashes);
+        GuestVolume other = GuestVolume.ext(directory, "other", 20 * MIB, "-t ext4");
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, hashed,
+                new GuestVolume(hashes, false), other);
+        ImageReport report = run(disk.file());
+        assertEquals(List.of(true, true, false), report.volumes().stream().map(VolumeReport::skipped).toList());
+        assertTrue(report.volumes().get(0).reason().contains("dm-verity"), report.toString());
+        Path cut = disk.volumesOf(disk.file(), directory).get(0).file();
+        Tools.ok("cmp", hashed.file().toString(), cut.toString());
+    }
+
     @Test
     void volumeInDoubtIsSkippedAndTheOtherOneReclaimed() throws IOException {
         GuestVolume dirty = copyOf("dirty");

@@ -37,6 +37,7 @@ public final class ExtProbe implements FileSystemProbe {
         } else {
             MountState.requireClean(superblock);
         }
+        HashTree.requireNone(volume, superblock);
         MultipleMountProtection.requireUnused(volume, superblock);
         Journal journal = superblock.features().has(Features.HAS_JOURNAL) ? Journal.read(volume, superblock) : null;
         if (replay) {

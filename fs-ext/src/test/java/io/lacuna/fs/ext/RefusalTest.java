@@ -10,6 +10,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.fixtures.ByteArraySource;
+import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -45,6 +46,21 @@ class RefusalTest {
     private static void refused(ExtImage image, String reason) throws IOException {
         String found = image.refusal();
         assertTrue(found.contains(reason), found);
+    }
+
+    /** The hashes cover free blocks; that the file system is smaller than its volume is otherwise no doubt. */
+    @Test
+    void hashTreeBehindTheFileSystem(@TempDir Path directory) throws IOException {
+        Tools.require("veritysetup");
+        int end = ext4.bytes.length;
+        Path image = Files.write(directory.resolve("hashed"), Arrays.copyOf(ext4.bytes, end + (1 << 20)));
+        Tools.ok("veritysetup", "format", "--hash-offset=" + end, "--data-block-size=1024", "--data-blocks=" + end / 1024,
+                image.toString(), image.toString());
+        refused(new ExtImage(Files.readAllBytes(image)), "dm-verity");
+        byte[] longer = Arrays.copyOf(ext4.bytes, end + 8192);
+        assertTrue(new ExtImage(longer).freeSpace().free().totalBytes() > 0);
+        refused(new ExtImage(longer).copy().put32(end, 0xB001B001), "dm-verity");
+        refused(new ExtImage(longer).copy().put32(end + 8192 - 64, 0x66425641), "dm-verity");
     }
 
     private static void refused(UnaryOperator<ExtImage> damage, String reason) throws IOException {

@@ -30,6 +30,20 @@ final class LogFile {
             return rest != null;
         }
 
+        /**
+         * A volume that NTFS-3G has mounted has an erased log, and keeps it when it is unmounted. The comparison with the
+         * file records shows what a guest that boots will see, not what one that runs on still holds in memory.
+         *
+         * @throws UnsafeException if nothing tells that the volume was dismounted
+         */
+        void requireUnmounted() throws UnsafeException {
+            if (erased()) {
+                throw new UnsafeException("the journal ($LogFile) of this NTFS volume is empty, as mkntfs and NTFS-3G leave "
+                        + "it, so that nothing tells whether it was mounted when the images that are based on this one were "
+                        + "made: their guests may use what it calls free");
+            }
+        }
+
         /** Must be called before the verdict counts. @throws UnsafeException if the log raises doubt after all */
         void finish() throws IOException {
             if (rest != null) {
@@ -99,6 +113,7 @@ final class LogFile {
     private static Verdict erased(NtfsStream log, int checked) {
         return new Verdict("$LogFile erased (no journal in use)", List.of("The journal ($LogFile) is empty, as mkntfs and "
                 + "NTFS-3G leave it. NTFS-3G keeps no journal and sets no dirty flag, so a crash under it leaves no mark: "
-                + "$Bitmap was compared with all file records."), new ErasedLog(log, checked));
+                + "$Bitmap was compared with all file records. An image that is based on this one and stands somewhere else must "
+                + "be named (--children)."), new ErasedLog(log, checked));
     }
 }

@@ -27,14 +27,15 @@ final class NtfsFileSystem implements FileSystem {
     private final NtfsBootSector boot;
     private final MasterFileTable mft;
     private final String label;
-    private final boolean crossCheck;
+    private final VolumeOptions options;
 
-    private NtfsFileSystem(BlockSource volume, NtfsBootSector boot, MasterFileTable mft, String label, boolean crossCheck) {
+    private NtfsFileSystem(BlockSource volume, NtfsBootSector boot, MasterFileTable mft, String label,
+            VolumeOptions options) {
         this.volume = volume;
         this.boot = boot;
         this.mft = mft;
         this.label = label;
-        this.crossCheck = crossCheck;
+        this.options = options;
     }
 
     static NtfsFileSystem open(BlockSource volume, VolumeOptions options) throws IOException {
@@ -42,7 +43,7 @@ final class NtfsFileSystem implements FileSystem {
         Bytes sector = Bytes.read(volume, "NTFS boot sector", 0, NtfsBootSector.SIZE, ByteOrder.LITTLE_ENDIAN);
         NtfsBootSector boot = NtfsBootSector.parse(sector, volume.size());
         MasterFileTable mft = MasterFileTable.open(volume, boot);
-        return new NtfsFileSystem(volume, boot, mft, label(mft), options.crossCheck());
+        return new NtfsFileSystem(volume, boot, mft, label(mft), options);
     }
 
     private static String label(MasterFileTable mft) throws IOException {
@@ -97,6 +98,9 @@ final class NtfsFileSystem implements FileSystem {
         LogFile.Verdict log = LogFile.requireClean(mft.stream(mft.record(FileRecord.LOG_FILE), Attribute.DATA, ""));
         FreeSpace space;
         try {
+            if (options.runsOn()) {
+                log.requireUnmounted();
+            }
             space = proven(log, information, hibernation, bitmap, evidence, remarks);
         } catch (IOException | RuntimeException e) {
             // A doubtful journal is the better reason: it tells what to do.
@@ -120,7 +124,7 @@ final class NtfsFileSystem implements FileSystem {
         BitmapReader reader = new BitmapReader(bitmap, boot.clusterCount(), BitmapReader.MAX_RANGES);
         ExtentSet free = reader.read();
         evidence.add(SystemFiles.requireUsed(systemStreams, free));
-        List<String> comparison = crossCheck || log.erased() ? crossCheck(free) : List.of();
+        List<String> comparison = options.crossCheck() || log.erased() ? crossCheck(free) : List.of();
         if (reader.believedSize() * 8 < boot.clusterCount()) {
             remarks.add("$Bitmap speaks for " + reader.believedSize() * 8 + " of " + boot.clusterCount()
                     + " clusters only; the others count as in use.");
