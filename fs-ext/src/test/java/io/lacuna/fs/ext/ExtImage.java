@@ -159,19 +159,23 @@ final class ExtImage {
         return s32(descriptor(group)) * blockSize();
     }
 
+    int group(long block) {
+        return (int) ((block - firstDataBlock()) / blocksPerGroup());
+    }
+
     boolean isUninitialised(int group) {
         return (u16(descriptor(group) + 0x12) & 2) != 0;
     }
 
     boolean isUsed(long block) {
-        int group = (int) ((block - firstDataBlock()) / blocksPerGroup());
+        int group = group(block);
         int bit = (int) ((block - firstDataBlock()) % blocksPerGroup()) / clusterRatio();
         return (bytes[blockBitmap(group) + bit / 8] >> bit % 8 & 1) != 0;
     }
 
     /** Clears a block's bit; counts and checksums agree with that afterwards. */
     ExtImage markFree(long block) {
-        int group = (int) ((block - firstDataBlock()) / blocksPerGroup());
+        int group = group(block);
         int bit = (int) ((block - firstDataBlock()) % blocksPerGroup()) / clusterRatio();
         if (isUninitialised(group) || !isUsed(block)) {
             throw new AssertionError("block " + block + " is not marked used in a bitmap");

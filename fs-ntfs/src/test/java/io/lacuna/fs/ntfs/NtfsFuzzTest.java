@@ -5,6 +5,7 @@ import io.lacuna.blockio.FreeSpace;
 import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.fixtures.ByteArraySource;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -12,14 +13,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** NTFS: the volume, its bitmap, its files, its shadow copies. */
-@Tag("fuzz")
-@Timeout(150)
 class NtfsFuzzTest {
 
     private static final int RECORDS = 72;
@@ -90,16 +91,20 @@ class NtfsFuzzTest {
         return true;
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(NtfsFuzzTest.class, "volumes", this::volumes);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void volumes(byte[] input) {
         IMAGES.check(input, (image, number, options) -> {
             NtfsProbe probe = new NtfsProbe();
             ByteArraySource volume = new ByteArraySource(image);
             probe.recognise(volume);
             FreeSpace space = probe.open(volume, new VolumeOptions((options & 2) != 0, (options & 1) == 0)).freeSpace();
-            if (!space.free().isEmpty() && space.free().end(space.free().count() - 1) > image.length) {
-                throw new AssertionError("free behind the end");
-            }
+            SecondReading.requireFree(image, space.free());
         });
     }
 }
