@@ -36,7 +36,8 @@ class Qcow2FuzzTest {
                     + "qemu-io -f qcow2 -c 'write -P 1 20k 60k' -c 'write -z 90k 10k' image.qcow2", directory, options);
             IMAGES.add(Files.readAllBytes(directory.resolve("image.qcow2")));
         }
-        IMAGES.addCorpus(directory, image -> { }, "qemu-iotests/afl5.img.bz2", "dfvfs/ext2.qcow2");
+        IMAGES.addCorpus(directory, image -> { }, "qemu-iotests/afl5.img.bz2", "dfvfs/ext2.qcow2",
+                "kubevirt-cdi/fs-overhead.qcow2", "kubevirt-cdi/cirros-snapshot1.qcow2");
     }
 
     @TestFactory

@@ -41,7 +41,7 @@ class VhdFuzzTest {
                     0, 65535);
         }
         IMAGES.addCorpus(directory, VhdFuzzTest::seal, "SecurityRonin-vhd-forensic/minimal.vhd", "dfvfs/image-differential.vhd",
-                "qemu-iotests/hyperv2012r2-dynamic.vhd.bz2", "qemu-iotests/d2v-zerofilled.vhd.bz2");
+                "qemu-iotests/hyperv2012r2-dynamic.vhd.bz2", "dfvfs/ext2.vhd");
     }
 
     private static void seal(byte[] image) {

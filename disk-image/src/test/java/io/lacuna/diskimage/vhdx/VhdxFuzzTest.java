@@ -55,7 +55,6 @@ class VhdxFuzzTest {
                     MIB + 4096, 8192, VhdxMaker.METADATA, 300, VhdxMaker.METADATA + (64 << 10), 700, VhdxMaker.BAT, 128,
                     VhdxMaker.BAT + 4096 * 8, 16, 0, 65535);
         }
-        IMAGES.addCorpus(directory, VhdxFuzzTest::seal, "LTRData-DiscUtils/swap.vhdx.gz");
     }
 
     private static void seal(byte[] image) {

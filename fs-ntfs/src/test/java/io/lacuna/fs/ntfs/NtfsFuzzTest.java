@@ -41,7 +41,7 @@ class NtfsFuzzTest {
             }
         }
         add(new NtfsEditor(shadows.bytes), shadows.bytes, regions.stream().mapToInt(Integer::intValue).toArray());
-        IMAGES.addCorpus(scratch, image -> { }, "go-ntfs/charlie.dd.bz2");
+        IMAGES.addCorpus(scratch, image -> { }, "ColinFinck-ntfs/testfs1");
     }
 
     /** Takes the fix-ups out, so that changes need not care for them; sealing puts new ones in. */

@@ -1,6 +1,7 @@
 package io.lacuna.engine.proof;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.fixtures.FuzzedImages;
@@ -8,6 +9,7 @@ import io.lacuna.fixtures.KeptInputs;
 import io.lacuna.fixtures.MemoryTempDir;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -60,6 +62,18 @@ class SignatureFuzzTest {
         assertEquals(Finding.GOOD, check(SIGNED, signature, stamp).finding());
         assertEquals(Finding.GOOD, check(SIGNED, signature, resource(SOUND[2])).finding());
         assertEquals(Finding.REPORT_CHANGED, check(OTHER, signature, stamp).finding());
+    }
+
+    /** The library reads a stamp's certificates only when they are asked for, and complains unchecked then. */
+    @Test
+    void aStampWhoseCertificateCannotBeReadIsWrong() throws IOException {
+        byte[] damaged = stamp.clone();
+        // Tag and length of the algorithm that the clock's certificate was signed with.
+        assertEquals(0x300A, ByteBuffer.wrap(damaged).getShort(183));
+        damaged[184] = 0;
+        SignatureCheck.Result result = check(SIGNED, signature, damaged);
+        assertEquals(Finding.TIME_STAMP_WRONG, result.finding());
+        assertTrue(result.sentences().toString().contains("the time stamp cannot be read"), result.toString());
     }
 
     @TestFactory
