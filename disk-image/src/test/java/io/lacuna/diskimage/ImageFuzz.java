@@ -71,9 +71,11 @@ public record ImageFuzz(DiskImageFormat format, Path directory, byte[] base) {
     }
 
     private static DeallocationRequest request(long size, int options) {
+        // Several ranges in any disk, with whole blocks and parts of some at both ends where blocks are small.
+        long step = Math.max(8192, Math.min(STEP, size / 4 / 4096 * 4096));
         ExtentSet.Builder free = ExtentSet.builder();
-        for (long at = 0; at < Math.min(size - STEP, 64L * STEP); at += 2 * STEP) {
-            free.add(at + 8192, 30 << 10);
+        for (long at = 0; at < Math.min(size - 2 * step, 64L * STEP); at += 2 * step) {
+            free.add(at + step / 8, step + step / 2);
         }
         ExtentSet ranges = free.build();
         if ((options & 4) != 0 && size > STEP) {
