@@ -1,6 +1,9 @@
 package io.lacuna.fs.ntfs;
 
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
 import com.code_intelligence.jazzer.junit.FuzzTest;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FreeSpace;
 import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.fixtures.ByteArraySource;
@@ -17,6 +20,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -89,6 +93,20 @@ class NtfsFuzzTest {
             record.putShort(i * 512 - 2, record.getShort(array + 2 * i));
         }
         return true;
+    }
+
+    @Test
+    void theSecondReadingKnowsEveryClusterInUse() throws IOException {
+        NtfsEditor small = NtfsVolumes.small();
+        ExtentSet free = small.freeSpace().free();
+        SecondReading.requireFree(small.bytes, free);
+        int size = small.clusterSize();
+        for (long cluster = 0; cluster < small.clusterCount(); cluster++) {
+            ExtentSet one = ExtentSet.ofRange(cluster * size, size);
+            if (free.intersect(one).isEmpty()) {
+                assertThrows(AssertionError.class, () -> SecondReading.requireFree(small.bytes, one), "cluster " + cluster);
+            }
+        }
     }
 
     @TestFactory
