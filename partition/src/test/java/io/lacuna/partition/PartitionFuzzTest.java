@@ -4,16 +4,17 @@ import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.fixtures.ByteArraySource;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Partition tables and signatures of volumes. */
-@Tag("fuzz")
-@Timeout(150)
 class PartitionFuzzTest {
 
     private static final int SIZE = 128 << 10;
@@ -46,20 +47,36 @@ class PartitionFuzzTest {
         }
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(PartitionFuzzTest.class, "tablesAndSignatures", this::tablesAndSignatures);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void tablesAndSignatures(byte[] input) {
         IMAGES.check(input, (image, number, options) -> {
             ByteArraySource disk = new ByteArraySource(image);
             VolumeSignatures.scan(disk);
             PartitionTable table = PartitionTable.read(disk);
+            ExtentSet taken = ExtentSet.EMPTY;
             for (Partition partition : table.partitions()) {
                 if (partition.refusal().isEmpty()) {
                     VolumeSignatures.scan(disk.window(partition.offset(), partition.length()));
+                    require(!taken.intersects(partition.offset(), partition.length()), "overlap: " + partition);
+                    require(table.scheme().equals("none") || partition.offset() >= 512, "over the table: " + partition);
+                    taken = taken.union(ExtentSet.ofRange(partition.offset(), partition.length()));
                 }
             }
-            if (!table.gaps().minus(ExtentSet.ofRange(0, image.length)).isEmpty()) {
-                throw new AssertionError("a gap behind the end: " + table.gaps());
-            }
+            ExtentSet gaps = table.gaps();
+            require(taken.union(gaps).minus(ExtentSet.ofRange(0, image.length)).isEmpty(), "behind the end: " + gaps);
+            require(taken.intersect(gaps).isEmpty(), "a gap in a partition: " + gaps);
         });
+    }
+
+    private static void require(boolean holds, String what) {
+        if (!holds) {
+            throw new AssertionError(what);
+        }
     }
 }

@@ -3,20 +3,22 @@ package io.lacuna.diskimage.block;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.blockio.FileIdentity;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
 import io.lacuna.fixtures.MemoryHostFile;
 import io.lacuna.fixtures.MemoryTempDir;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The journal of a run that moved blocks. */
-@Tag("fuzz")
-@Timeout(150)
 class CompactionJournalFuzzTest {
 
     private static final int HEADER = 112;
@@ -48,7 +50,13 @@ class CompactionJournalFuzzTest {
         ByteBuffer.wrap(journal).putInt(at + length - 4, Integer.reverseBytes((int) crc.getValue()));
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(CompactionJournalFuzzTest.class, "journals", this::journals);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void journals(byte[] input) {
         MemoryHostFile image = new MemoryHostFile(directory.resolve("image"), new byte[10]);
         JOURNALS.check(input, (journal, number, options) -> {

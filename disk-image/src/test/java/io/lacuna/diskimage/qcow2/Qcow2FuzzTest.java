@@ -3,23 +3,25 @@ package io.lacuna.diskimage.qcow2;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.diskimage.ImageFuzz;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
+import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** qcow2: header, extensions, both levels of tables, refcounts, snapshots, bitmaps, compressed clusters. */
-@Tag("fuzz")
-@Timeout(150)
 class Qcow2FuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();
 
-    @TempDir
+    @TempDir(factory = MemoryTempDir.class)
     static Path directory;
 
     @BeforeAll
@@ -34,10 +36,17 @@ class Qcow2FuzzTest {
                     + "qemu-io -f qcow2 -c 'write -P 1 20k 60k' -c 'write -z 90k 10k' image.qcow2", directory, options);
             IMAGES.add(Files.readAllBytes(directory.resolve("image.qcow2")));
         }
-        IMAGES.addCorpus(directory, image -> { }, "qemu-iotests/afl5.img.bz2", "dfvfs/ext2.qcow2");
+        IMAGES.addCorpus(directory, image -> { }, "qemu-iotests/afl5.img.bz2", "dfvfs/ext2.qcow2",
+                "kubevirt-cdi/fs-overhead.qcow2", "kubevirt-cdi/cirros-snapshot1.qcow2");
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(Qcow2FuzzTest.class, "images", this::images);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void images(byte[] input) {
         ImageFuzz fuzz = new ImageFuzz(Images.FORMAT, directory, null);
         IMAGES.check(input, (image, number, options) -> fuzz.read(image, null, options));

@@ -3,22 +3,24 @@ package io.lacuna.diskimage.vdi;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.diskimage.ImageFuzz;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
+import io.lacuna.fixtures.MemoryTempDir;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** VDI: header and map. */
-@Tag("fuzz")
-@Timeout(150)
 class VdiFuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();
     private static byte[] base;
 
-    @TempDir
+    @TempDir(factory = MemoryTempDir.class)
     static Path directory;
 
     @BeforeAll
@@ -32,7 +34,13 @@ class VdiFuzzTest {
         }
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(VdiFuzzTest.class, "images", this::images);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void images(byte[] input) {
         ImageFuzz fuzz = new ImageFuzz(VdiImages.FORMAT, directory, base);
         IMAGES.check(input, (image, number, options) -> fuzz.read(image, null, options));

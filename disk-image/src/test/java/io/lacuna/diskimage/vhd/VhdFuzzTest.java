@@ -3,24 +3,26 @@ package io.lacuna.diskimage.vhd;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.diskimage.ImageFuzz;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
+import io.lacuna.fixtures.MemoryTempDir;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** VHD: footers, dynamic header, block table, sector bitmaps, parent locators. */
-@Tag("fuzz")
-@Timeout(150)
 class VhdFuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();
     private static byte[] base;
 
-    @TempDir
+    @TempDir(factory = MemoryTempDir.class)
     static Path directory;
 
     @BeforeAll
@@ -39,14 +41,20 @@ class VhdFuzzTest {
                     0, 65535);
         }
         IMAGES.addCorpus(directory, VhdFuzzTest::seal, "SecurityRonin-vhd-forensic/minimal.vhd", "dfvfs/image-differential.vhd",
-                "qemu-iotests/hyperv2012r2-dynamic.vhd.bz2", "qemu-iotests/d2v-zerofilled.vhd.bz2");
+                "qemu-iotests/hyperv2012r2-dynamic.vhd.bz2", "dfvfs/ext2.vhd");
     }
 
     private static void seal(byte[] image) {
         System.arraycopy(VhdDamageTest.sealed(image), 0, image, 0, image.length);
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(VhdFuzzTest.class, "images", this::images);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void images(byte[] input) {
         ImageFuzz fuzz = new ImageFuzz(Runs.FORMAT, directory, base);
         IMAGES.check(input, (image, number, options) -> fuzz.read(image, null, options));

@@ -3,6 +3,8 @@ package io.lacuna.diskimage.vhdx;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.diskimage.ImageFuzz;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
+import io.lacuna.fixtures.MemoryTempDir;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -10,14 +12,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** VHDX: headers, region and metadata tables, log, block table, sector bitmaps, parent locator. */
-@Tag("fuzz")
-@Timeout(150)
 class VhdxFuzzTest {
 
     private static final UUID GUID = new UUID(1, 2);
@@ -25,7 +27,7 @@ class VhdxFuzzTest {
     private static final FuzzedImages IMAGES = new FuzzedImages();
     private static byte[] base;
 
-    @TempDir
+    @TempDir(factory = MemoryTempDir.class)
     static Path directory;
 
     @BeforeAll
@@ -53,7 +55,6 @@ class VhdxFuzzTest {
                     MIB + 4096, 8192, VhdxMaker.METADATA, 300, VhdxMaker.METADATA + (64 << 10), 700, VhdxMaker.BAT, 128,
                     VhdxMaker.BAT + 4096 * 8, 16, 0, 65535);
         }
-        IMAGES.addCorpus(directory, VhdxFuzzTest::seal, "LTRData-DiscUtils/swap.vhdx.gz");
     }
 
     private static void seal(byte[] image) {
@@ -72,7 +73,13 @@ class VhdxFuzzTest {
         System.arraycopy(part.array(), 0, image, at, length);
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(VhdxFuzzTest.class, "images", this::images);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void images(byte[] input) {
         ImageFuzz fuzz = new ImageFuzz(Reading.FORMAT, directory, base);
         IMAGES.check(input, (image, number, options) -> fuzz.read(image, null, options));

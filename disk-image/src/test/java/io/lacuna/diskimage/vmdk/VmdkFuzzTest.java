@@ -3,20 +3,22 @@ package io.lacuna.diskimage.vmdk;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.diskimage.ImageFuzz;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
+import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** VMDK: descriptors, sparse headers of all kinds, grain directories and tables, packed grains. */
-@Tag("fuzz")
-@Timeout(150)
 class VmdkFuzzTest {
 
     private static final FuzzedImages IMAGES = new FuzzedImages();
@@ -25,7 +27,7 @@ class VmdkFuzzTest {
     private static final int FIRST_OF_DATA = 4;
     private static final int KINDS = 2;
 
-    @TempDir
+    @TempDir(factory = MemoryTempDir.class)
     static Path directory;
 
     @BeforeAll
@@ -56,7 +58,13 @@ class VmdkFuzzTest {
         OTHERS.add(other);
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(VmdkFuzzTest.class, "images", this::images);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void images(byte[] input) {
         ImageFuzz fuzz = new ImageFuzz(Vmdks.FORMAT, directory, null);
         IMAGES.check(input, (image, number, options) -> {

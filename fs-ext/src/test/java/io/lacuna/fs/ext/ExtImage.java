@@ -159,12 +159,16 @@ final class ExtImage {
         return s32(descriptor(group)) * blockSize();
     }
 
+    int group(long block) {
+        return (int) ((block - firstDataBlock()) / blocksPerGroup());
+    }
+
     boolean isUninitialised(int group) {
         return (u16(descriptor(group) + 0x12) & 2) != 0;
     }
 
     boolean isUsed(long block) {
-        int group = (int) ((block - firstDataBlock()) / blocksPerGroup());
+        int group = group(block);
         int bit = (int) ((block - firstDataBlock()) % blocksPerGroup()) / clusterRatio();
         return (bytes[blockBitmap(group) + bit / 8] >> bit % 8 & 1) != 0;
     }
@@ -180,7 +184,7 @@ final class ExtImage {
     }
 
     private ExtImage mark(long block, boolean used) {
-        int group = (int) ((block - firstDataBlock()) / blocksPerGroup());
+        int group = group(block);
         int bit = (int) ((block - firstDataBlock()) % blocksPerGroup()) / clusterRatio();
         if (isUninitialised(group) || isUsed(block) == used) {
             throw new AssertionError("block " + block + " has no bitmap, or is marked so already");

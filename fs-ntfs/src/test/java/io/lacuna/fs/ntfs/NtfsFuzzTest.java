@@ -1,10 +1,14 @@
 package io.lacuna.fs.ntfs;
 
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
 import com.code_intelligence.jazzer.junit.FuzzTest;
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FreeSpace;
 import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.fixtures.ByteArraySource;
 import io.lacuna.fixtures.FuzzedImages;
+import io.lacuna.fixtures.KeptInputs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -12,14 +16,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
 /** NTFS: the volume, its bitmap, its files, its shadow copies. */
-@Tag("fuzz")
-@Timeout(150)
 class NtfsFuzzTest {
 
     private static final int RECORDS = 72;
@@ -40,7 +45,7 @@ class NtfsFuzzTest {
             }
         }
         add(new NtfsEditor(shadows.bytes), shadows.bytes, regions.stream().mapToInt(Integer::intValue).toArray());
-        IMAGES.addCorpus(scratch, image -> { }, "go-ntfs/charlie.dd.bz2");
+        IMAGES.addCorpus(scratch, image -> { }, "ColinFinck-ntfs/testfs1");
     }
 
     /** Takes the fix-ups out, so that changes need not care for them; sealing puts new ones in. */
@@ -90,16 +95,34 @@ class NtfsFuzzTest {
         return true;
     }
 
-    @FuzzTest(maxDuration = "1m")
+    @Test
+    void theSecondReadingKnowsEveryClusterInUse() throws IOException {
+        NtfsEditor small = NtfsVolumes.small();
+        ExtentSet free = small.freeSpace().free();
+        SecondReading.requireFree(small.bytes, free);
+        int size = small.clusterSize();
+        for (long cluster = 0; cluster < small.clusterCount(); cluster++) {
+            ExtentSet one = ExtentSet.ofRange(cluster * size, size);
+            if (free.intersect(one).isEmpty()) {
+                assertThrows(AssertionError.class, () -> SecondReading.requireFree(small.bytes, one), "cluster " + cluster);
+            }
+        }
+    }
+
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(NtfsFuzzTest.class, "volumes", this::volumes);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void volumes(byte[] input) {
         IMAGES.check(input, (image, number, options) -> {
             NtfsProbe probe = new NtfsProbe();
             ByteArraySource volume = new ByteArraySource(image);
             probe.recognise(volume);
             FreeSpace space = probe.open(volume, new VolumeOptions((options & 2) != 0, (options & 1) == 0)).freeSpace();
-            if (!space.free().isEmpty() && space.free().end(space.free().count() - 1) > image.length) {
-                throw new AssertionError("free behind the end");
-            }
+            SecondReading.requireFree(image, space.free());
         });
     }
 }

@@ -2,18 +2,25 @@ package io.lacuna.engine.proof;
 
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.fixtures.FuzzBounds;
+import io.lacuna.fixtures.KeptInputs;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.TestFactory;
 
 /** Reports as they are verified, and the one form of their JSON. */
-@Tag("fuzz")
-@Timeout(150)
 class ReportFuzzTest {
 
-    @FuzzTest(maxDuration = "1m")
+    @TestFactory
+    Stream<DynamicTest> keptInputs() throws IOException {
+        return KeptInputs.of(ReportFuzzTest.class, "reports", this::reports);
+    }
+
+    @Tag("fuzz")
+    @FuzzTest
     void reports(byte[] document) {
         FuzzBounds.check(document.length, () -> {
             ReadReport report = ReadReport.of(document);
