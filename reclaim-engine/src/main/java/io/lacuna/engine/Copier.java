@@ -167,8 +167,8 @@ public final class Copier {
         List<FileIdentity> now = opened.identities();
         for (int i = 0; i < now.size(); i++) {
             if (!now.get(i).blockDevice() && !now.get(i).provesUnchangedSince(before.get(i))) {
-                throw new UnsafeException("something wrote to the image while it was being copied, so the copy was dropped: find and "
-                        + "stop it, then try again").in(source);
+                throw new UnsafeException("something wrote to the image while it was being copied, so the copy was dropped: "
+                        + "find and stop it, then try again").in(source);
             }
         }
     }

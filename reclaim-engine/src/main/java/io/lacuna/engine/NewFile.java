@@ -87,7 +87,7 @@ final class NewFile implements Closeable {
         }
     }
 
-    /** Before it holds anything: who may not read one of the sources may not read the copy; one that is replaced keeps its mode. */
+    /** Before it holds anything: who may not read a source may not read the copy; a file that is replaced keeps its mode. */
     private static void restrict(Path temporary, Path replaced, List<ImageLayer> sources) throws IOException {
         Set<PosixFilePermission> allowed = Files.getPosixFilePermissions(replaced == null ? temporary : replaced);
         if (replaced == null) {

@@ -81,7 +81,8 @@ final class CompactionPlanner {
             }
         }
         Relocation relocation = relocation(tables, free, end, unused);
-        // A gap more or less for a table, or an end inside of its old place, can leave too few for the rest; then the tables stay.
+        // A gap more or less for a table, or an end inside of its old place, can leave too few for the rest; then the tables
+        // stay.
         return relocation != null ? relocation
                 : relocation(List.of(), gaps, lowestEnd(tablesFromTheEnd().get(0).end(), unused), unused);
     }
@@ -178,8 +179,8 @@ final class CompactionPlanner {
     private Relocation relocation(List<Relocation.TableMove> tables, ExtentSet free, long end, ExtentSet unused) {
         ExtentSet behind = ExtentSet.ofRange(end, (clusters << header.clusterBits()) - end).minus(unused);
         for (Relocation.TableMove table : tables) {
-            // Its old place can begin before the end, but nothing goes there: it may be punched on the way, and an undo that is
-            // cut would leave a header that names it while other bytes are in it.
+            // Its old place can begin before the end, but nothing goes there: it may be punched on the way, and an undo that
+            // is cut would leave a header that names it while other bytes are in it.
             behind = behind.minus(ExtentSet.ofRange(table.from(), table.length()));
         }
         int[] dropped = IntStream.range(0, refcounts.blocks().length).filter(i -> isMovableBlock(i)

@@ -41,7 +41,8 @@ interface UndoMedium extends Closeable {
     /** A regular file. */
     static UndoMedium file(Path path, boolean create) throws IOException {
         // CREATE_NEW follows no links either.
-        Set<OpenOption> options = Set.of(StandardOpenOption.WRITE, create ? StandardOpenOption.CREATE_NEW : LinkOption.NOFOLLOW_LINKS);
+        Set<OpenOption> options = Set.of(StandardOpenOption.WRITE,
+                create ? StandardOpenOption.CREATE_NEW : LinkOption.NOFOLLOW_LINKS);
         FileChannel channel = FileChannel.open(path, options, OWNER_ONLY);
         return new UndoMedium() {
             @Override

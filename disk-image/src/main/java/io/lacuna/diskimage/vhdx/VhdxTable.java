@@ -101,12 +101,13 @@ final class VhdxTable implements BlockTable {
     }
 
     /**
-     * @return empty where blocks keep their places, or the file ends inside of one, or is long enough only after the replay; also
-     *     where the replay writes outside of all tables: what is a hole before may hold a block's data then
+     * @return empty where blocks keep their places, or the file ends inside of one, or is long enough only after the replay;
+     *     also where the replay writes outside of all tables: what is a hole before may hold a block's data then
      */
     @Override
     public Optional<BlockArea> area(int index) {
-        boolean replaysData = file.log() != null && !file.log().staysIn(survey.fixed().union(ExtentSet.ofRange(0, VhdxHeader.MIB)));
+        boolean replaysData = file.log() != null
+                && !file.log().staysIn(survey.fixed().union(ExtentSet.ofRange(0, VhdxHeader.MIB)));
         return obstacle != null || survey.end() > host.size() || replaysData ? Optional.empty()
                 : Optional.of(new BlockArea(VhdxHeader.MIB, layout.blockSize(), VhdxHeader.MIB, survey.fixed(), 0));
     }
