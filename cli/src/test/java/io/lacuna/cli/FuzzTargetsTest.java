@@ -13,7 +13,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
-/** What is kept of each of the fuzzer's targets runs without it, too: nothing else would tell that one was forgotten. */
+/** What is kept of each of the fuzzer's targets runs without it: nothing else would tell that one was forgotten. */
 class FuzzTargetsTest {
 
     private static final Pattern TARGET = Pattern.compile("@FuzzTest\\s+void (\\w+)\\(byte\\[] ");

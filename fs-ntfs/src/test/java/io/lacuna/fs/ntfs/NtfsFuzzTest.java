@@ -104,7 +104,7 @@ class NtfsFuzzTest {
         for (long cluster = 0; cluster < small.clusterCount(); cluster++) {
             ExtentSet one = ExtentSet.ofRange(cluster * size, size);
             if (free.intersect(one).isEmpty()) {
-                assertThrows(AssertionError.class, () -> SecondReading.requireFree(small.bytes, one), "cluster " + cluster);
+                assertThrows(AssertionError.class, () -> SecondReading.requireFree(small.bytes, one), "in use: " + one);
             }
         }
     }

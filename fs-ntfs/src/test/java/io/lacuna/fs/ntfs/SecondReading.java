@@ -8,8 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Reads $Bitmap and where the system files lie a second time, plainly, slowly and by code of its own: in volumes that a
- * reader has accepted, whose first file records follow each other and have no attribute lists. Of others it knows nothing.
+ * Reads $Bitmap and where the system files lie a second time, plainly, slowly and by code of its own: in volumes that
+ * a reader has accepted, whose first records follow each other and have no attribute lists. Of others it knows nothing.
  */
 final class SecondReading {
 
