@@ -125,6 +125,7 @@ final class VerifyCommand {
                     result.matchedOptionValue("--allow-backing", List.of()), terminal.progress(disk));
             image = checked.finding();
             sentences.add(disk + ": " + checked.sentence());
+            checked.remarks().forEach(remark -> sentences.add(disk + ": " + remark));
         } catch (UnsafeException e) {
             refusal = e.reason();
             sentences.add(disk + ": refused: " + refusal);

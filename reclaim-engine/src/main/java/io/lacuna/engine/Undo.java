@@ -70,10 +70,21 @@ public final class Undo {
             }
             long before = hostBytes(files);
             HostFile own = files.get(0);
+            tellOfLaterRun(undo, own);
             new Restorer(undo, files, progress).run(unchanged, () -> tidy(undo.facts(), own));
             return report(UndoReport.Verdict.RESTORED, null, undo.dataBytes(), before, hostBytes(files));
         } finally {
             close(files);
+        }
+    }
+
+    /** The run that is to be undone came to its end, so what stands beside the image is another one's. */
+    private void tellOfLaterRun(UndoFile undo, HostFile own) throws IOException {
+        if (undo.state() == UndoFile.State.DONE && !own.isBlockDevice()) {
+            String notice = CompactionJournal.of(own, undo.facts().format(), undo.facts().virtualSize()).notice();
+            if (notice != null) {
+                remarks.add(notice);
+            }
         }
     }
 

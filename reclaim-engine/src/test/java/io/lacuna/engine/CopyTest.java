@@ -288,6 +288,33 @@ class CopyTest {
         }
     }
 
+    /** By each name that leads to them: their own, a hard link, a symbolic link, one through a linked directory. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"vmdk|subformat=monolithicFlat|vm-flat.vmdk",
+        "vmdk|subformat=twoGbMaxExtentSparse|vm-s001.vmdk", "vmdk|subformat=twoGbMaxExtentFlat|vm-f001.vmdk",
+        "qcow2|data_file=data.bin|data.bin", "vhdx||vm.vhdx", "vpc||vm.vpc", "vdi||vm.vdi"})
+    void noFileOfTheSourceIsReplacedWhateverItIsCalled(String driver, String create, String part) throws IOException {
+        Path image = directory.resolve("vm." + driver);
+        Tools.shell("cd \"$1\"; head -c 3M /dev/urandom > raw; truncate -s 8M raw\n"
+                + "qemu-img convert -q -f raw -O $2 ${4:+-o} ${4:-} raw \"$3\"; rm raw\n"
+                + "for name in $(printf '%s\\n' \"$3\" \"$5\" | sort -u); do ln \"$name\" \"$name.hard\"; ln -s \"$name\" \"$name.soft\"; done\n"
+                + "ln -s . through", directory, driver, image.getFileName(), create == null ? "" : create, part);
+        String before = Tools.shell("cd \"$1\"; sha256sum vm* data* 2> /dev/null || true; stat -c '%n %i %s' *", directory);
+        for (Path file : List.of(image, directory.resolve(part))) {
+            for (String name : List.of("", ".hard", ".soft")) {
+                for (Path folder : List.of(directory, directory.resolve("through"))) {
+                    for (boolean force : new boolean[] {false, true}) {
+                        CopyOptions options = new CopyOptions(OutputFormat.RAW, driver.equals("vpc") ? "vhd" : driver, List.of(),
+                                Set.of(), false, false, force, VolumeOptions.NONE);
+                        refused("the copy would take the place of", copy(image, folder.resolve(file.getFileName() + name),
+                                options));
+                    }
+                }
+            }
+        }
+        assertEquals(before, Tools.shell("cd \"$1\"; sha256sum vm* data* 2> /dev/null || true; stat -c '%n %i %s' *", directory));
+    }
+
     @Test
     void aFullHostLeavesNothing() throws IOException {
         Tools.requireLoopDevices();

@@ -22,6 +22,8 @@ final class BlockPlanner {
     private final GuestPieces pieces = new GuestPieces();
     private final List<String> remarks = new ArrayList<>();
     private final int fileCount;
+    /** What an earlier run may have left, and this one may need; null if neither. */
+    private final CompactionJournal journal;
     private boolean unmapping;
     /** Where blocks may move in each file; all null if none may, or nobody asked. */
     private List<BlockArea> areas;
@@ -39,7 +41,12 @@ final class BlockPlanner {
         this.fileCount = map.files().size();
         this.areas = Collections.nCopies(fileCount, null);
         this.blocks = Collections.nCopies(fileCount, ExtentSet.EMPTY);
+        this.journal = table == null || request.mode() == ReclaimMode.PUNCH ? null
+                : CompactionJournal.of(map.files().get(0), image.format(), map.virtualSize());
         if (request.mode() != ReclaimMode.PUNCH) {
+            if (table != null && wasCut()) {
+                table.resume();
+            }
             chooseMeans(whyNoTable);
         }
     }
@@ -82,10 +89,8 @@ final class BlockPlanner {
         if (unmapping) {
             findWholeBlocks(wanted);
         }
-        CompactionJournal journal = table == null || request.mode() == ReclaimMode.PUNCH ? null
-                : CompactionJournal.of(map.files().get(0), image.format(), map.virtualSize());
         List<ExtentSet> stored = pieces.hostBytes(fileCount);
-        List<ExtentSet> unreferenced = unreferenced(journal);
+        List<ExtentSet> unreferenced = unreferenced();
         List<HostSide> sides = sides(stored, unreferenced);
         if (unmapping && !isPacking() && request.granularity() > map.blockSize()) {
             keepBlocksOutsideOfHoles(planners(sides, stored, unreferenced, Collections.nCopies(fileCount, null)));
@@ -97,7 +102,7 @@ final class BlockPlanner {
         SingleUse.require(map, table, freed);
         List<Packing> packings = isPacking() ? new PackingPlanner(map, table, unmapped, areas).plan()
                 : Collections.nCopies(fileCount, null);
-        return plan(planners(sides, stored, unreferenced, packings), journal);
+        return plan(planners(sides, stored, unreferenced, packings));
     }
 
     private void findWholeBlocks(ExtentSet wanted) throws IOException {
@@ -129,12 +134,12 @@ final class BlockPlanner {
     }
 
     /** @return what nothing in a file refers to, where an earlier run is known to have left such; moved blocks fill it anyway */
-    private List<ExtentSet> unreferenced(CompactionJournal journal) throws IOException {
-        return unmapping && wasCut(journal) && !isPacking() ? new Unreferenced(map, table).find()
+    private List<ExtentSet> unreferenced() throws IOException {
+        return unmapping && wasCut() && !isPacking() ? new Unreferenced(map, table).find()
                 : Collections.nCopies(fileCount, ExtentSet.EMPTY);
     }
 
-    private boolean wasCut(CompactionJournal journal) {
+    private boolean wasCut() {
         return request.repair() || journal != null && journal.stands();
     }
 
@@ -159,7 +164,7 @@ final class BlockPlanner {
         return planners;
     }
 
-    private BlockPlan plan(List<FilePlanner> planners, CompactionJournal journal) {
+    private BlockPlan plan(List<FilePlanner> planners) {
         List<FilePlan> files = new ArrayList<>();
         List<ExtentSet> allocated = new ArrayList<>();
         List<ExtentSet> own = new ArrayList<>();
@@ -191,7 +196,7 @@ final class BlockPlanner {
                         + (fileCount > 1 ? " (" + file.file().path().getFileName() + ")." : "."));
             }
         }
-        boolean finishing = table != null && request.mode() != ReclaimMode.PUNCH && wasCut(journal) && table.isUnfinished();
+        boolean finishing = table != null && request.mode() != ReclaimMode.PUNCH && wasCut() && table.isUnfinished();
         return new BlockPlan(image, table, finishing, request.mode(), map.blockSize(), reclaimable, parts.retained(), unreferencedBytes,
                 remarks, unmapped, files, pieces, journal);
     }

@@ -54,6 +54,10 @@ public interface BlockTable {
         void block(long guestOffset, long guestLength, int file, long hostOffset, long hostLength) throws IOException;
     }
 
+    /** Called before anything else, and only where an earlier run was cut: looks for what it left. Writes nothing. */
+    default void resume() throws IOException {
+    }
+
     /** @return whether a run that was cut left something in the image that {@link #begin} and {@link #end} alone put right */
     default boolean isUnfinished() {
         return false;

@@ -92,8 +92,9 @@ public final class CompactionJournal {
             state = JournalRecords.mayBeCut(bytes) ? State.UNREADABLE : State.ALIEN;
         } else {
             FileIdentity identity = image.identity();
-            boolean same = found.device() == identity.device() && found.inode() == identity.inode()
-                    && found.virtualSize() == virtualSize && found.format().equals(format);
+            // Not the device: its number may be another one after the restart that follows a power cut.
+            boolean same = found.inode() == identity.inode() && found.virtualSize() == virtualSize
+                    && found.format().equals(format);
             state = same ? State.CUT : State.OTHER_IMAGE;
         }
     }

@@ -18,6 +18,8 @@ final class VhdBlocks implements BlockMap {
     private final Structures structures;
     private final Bat bat;
     private final SectorBitmap bitmap;
+    /** A block of zeros whose place in the table is only what a cut run left; -1 if there is none. */
+    private int leftover = -1;
 
     /** @throws CorruptException if the format's own structures contradict each other; the table is not looked into */
     VhdBlocks(HostFile file, Footers footers, DynamicHeader header) throws IOException {
@@ -98,13 +100,18 @@ final class VhdBlocks implements BlockMap {
         }
     }
 
+    /** Counts a block that is nothing but zeros as not stored, whatever the table says. @param block its number; -1 for none */
+    void leaveOut(int block) {
+        leftover = block;
+    }
+
     /** @return byte of the file where the block begins, with its sector bitmap; -1 if it is not stored */
     long place(int block) throws CorruptException {
         long place = bat.place(block);
         if (place >= 0) {
             requireFree(place, block);
         }
-        return place;
+        return block == leftover ? -1 : place;
     }
 
     private void requireFree(long place, int block) throws CorruptException {

@@ -18,8 +18,9 @@ import java.util.Optional;
  * values is right while it is being changed, so that a torn write does no harm.
  *
  * <p>QEMU puts the next new block behind the last one that the table has, over whatever is there, and writes only a part of it: the
- * rest must read as zeros. So nothing may be left behind the last block. Blocks at the end are made zeros before the table lets go
- * of them, and the file ends behind the last block when the run does.
+ * rest must read as zeros. So nothing may be left behind the last block. What will lie there is made zeros before the table lets go
+ * of it, and the file ends behind the last block when the run does. A block that moves away from the end cannot be made zeros before
+ * the table has its new place: meanwhile a block that is not stored, which reads as zeros, gets a place of zeros behind all others.
  */
 final class VhdTable implements BlockTable {
 
@@ -27,11 +28,16 @@ final class VhdTable implements BlockTable {
     private static final int DATA_ALIGNMENT = 4096;
     private static final int SECTOR = 512;
     private static final int BUFFER_SIZE = 1 << 20;
+    /** The table counts in sectors, and its highest number means that there is no block. */
+    private static final long LARGEST_PLACE = 0xFFFF_FFFEL * SECTOR;
+    private static final int NO_BLOCK = -1;
 
     private final VhdBlocks blocks;
     private final HostFile file;
     private final DynamicHeader header;
     private boolean unmapped;
+    /** Held the end of the file when a run was cut; {@link #NO_BLOCK} if none did. */
+    private int keeper = NO_BLOCK;
 
     VhdTable(VhdBlocks blocks) {
         this.blocks = blocks;
@@ -65,23 +71,69 @@ final class VhdTable implements BlockTable {
         return left <= 0 ? header.blockSize() : Math.min(left, header.blockSize());
     }
 
+    /** The last block of a dynamic disk, if it is nothing but zeros, is not needed, whoever made it. */
     @Override
-    public void begin(boolean changesTables) {
+    public void resume() throws IOException {
+        int last = lastBlock();
+        if (blocks.isDifferencing() || last == NO_BLOCK) {
+            return;
+        }
+        if (isZeros(blocks.bat().place(last))) {
+            keeper = last;
+            blocks.leaveOut(last);
+        }
+    }
+
+    private int lastBlock() {
+        int last = NO_BLOCK;
+        for (int block = 0; block < blocks.bat().size(); block++) {
+            if (blocks.bat().place(block) > (last == NO_BLOCK ? -1 : blocks.bat().place(last))) {
+                last = block;
+            }
+        }
+        return last;
+    }
+
+    private boolean isZeros(long place) throws IOException {
+        ExtentSet stored = ExtentSet.ofRange(place, header.slotSize()).intersect(file.map().allocated());
+        ByteBuffer bytes = ByteBuffer.allocate(BUFFER_SIZE);
+        for (Extent range : stored) {
+            for (long at = range.offset(); at < range.end(); at += BUFFER_SIZE) {
+                file.read(at, bytes.clear().limit((int) Math.min(BUFFER_SIZE, range.end() - at)));
+                bytes.flip();
+                if (bytes.mismatch(ByteBuffer.allocate(bytes.limit())) >= 0) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    @Override
+    public boolean isUnfinished() {
+        return keeper != NO_BLOCK;
+    }
+
+    @Override
+    public void begin(boolean changesTables) throws IOException {
         unmapped = false;
+        if (changesTables && keeper != NO_BLOCK) {
+            dismiss(keeper);
+            blocks.leaveOut(NO_BLOCK);
+            keeper = NO_BLOCK;
+            unmapped = true;
+        }
     }
 
     @Override
     public void unmap(ExtentSet guestRanges) throws IOException {
         ExtentSet.Builder entries = ExtentSet.builder();
-        ExtentSet.Builder slots = ExtentSet.builder();
         for (Extent range : guestRanges) {
-            forEachBlock(range, (guest, guestLength, index, place, length) -> {
-                entries.add(guest / header.blockSize(), 1);
-                slots.add(place, length);
-            });
+            forEachBlock(range, (guest, guestLength, index, place, length) -> entries.add(guest / header.blockSize(), 1));
         }
         ExtentSet numbers = entries.build();
-        blank(slots.build().minus(ExtentSet.ofRange(0, lastUsedEnd(numbers))));
+        // What lay in gaps before the last block comes to lie behind it, too.
+        blank(lastUsedEnd(numbers), lastUsedEnd(ExtentSet.EMPTY));
         for (Extent run : numbers) {
             for (long block = run.offset(); block < run.end(); block++) {
                 blocks.bat().clear((int) block);
@@ -104,11 +156,12 @@ final class VhdTable implements BlockTable {
         return end;
     }
 
-    /** Makes zeros of what the host stores of these ranges. */
-    private void blank(ExtentSet ranges) throws IOException {
-        if (ranges.isEmpty()) {
+    /** Makes zeros, durably, of what the host stores of a range. */
+    private void blank(long from, long to) throws IOException {
+        if (from >= to) {
             return;
         }
+        ExtentSet ranges = ExtentSet.ofRange(from, to - from);
         ExtentSet stored = ranges.intersect(file.map().allocated());
         ExtentSet holes = holesIn(ranges);
         for (Extent hole : holes) {
@@ -182,9 +235,53 @@ final class VhdTable implements BlockTable {
             blocks.bat().move(block, move.to());
             entries.add(block, 1);
         }
+        int holder = unstoredBlock();
+        if (holder != NO_BLOCK) {
+            hold(holder);
+        }
         blocks.bat().write(entries.build());
         file.sync();
         blocks.moved();
+        if (holder != NO_BLOCK) {
+            dismiss(holder);
+        }
+    }
+
+    /**
+     * @return a block that is not stored; {@link #NO_BLOCK} if there is none, so that no new one can come, and for a differencing
+     *     disk, whose blocks say by their bitmaps what is in them
+     */
+    private int unstoredBlock() {
+        if (blocks.isDifferencing() || blocks.dataEnd() > LARGEST_PLACE - 2 * header.slotSize()) {
+            return NO_BLOCK;
+        }
+        for (int block = 0; block < blocks.bat().size() && (long) block * header.blockSize() < blocks.size().largest(); block++) {
+            if (blocks.bat().place(block) < 0) {
+                return block;
+            }
+        }
+        return NO_BLOCK;
+    }
+
+    /** Gives a block a place of zeros behind all others. The file has its footer at the end all the time. */
+    private void hold(int block) throws IOException {
+        long end = blocks.dataEnd();
+        int tail = tailLength();
+        long place = end + Math.floorMod(-end - header.bitmapSize(), DATA_ALIGNMENT);
+        file.write(place + header.slotSize(), blocks.footers().tail().duplicate().clear());
+        file.sync();
+        blank(end, end + tail);
+        blocks.bat().move(block, place);
+        blocks.bat().write(ExtentSet.ofRange(block, 1));
+        file.sync();
+    }
+
+    /** Takes its place from a block that held the end. What lies between it and the others becomes zeros first. */
+    private void dismiss(int block) throws IOException {
+        blank(lastUsedEnd(ExtentSet.ofRange(block, 1)), blocks.bat().place(block));
+        blocks.bat().clear(block);
+        blocks.bat().write(ExtentSet.ofRange(block, 1));
+        file.sync();
     }
 
     /** The footer follows the last block: its copy at the start, which is right all the time, bridges a cut. */

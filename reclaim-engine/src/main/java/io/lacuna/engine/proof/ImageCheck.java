@@ -19,8 +19,17 @@ public final class ImageCheck {
      * What came out.
      *
      * @param sentence what was found
+     * @param remarks what else is to be known of the image, each a sentence
      */
-    public record Result(Finding finding, String sentence) {
+    public record Result(Finding finding, String sentence, List<String> remarks) {
+
+        public Result {
+            remarks = List.copyOf(remarks);
+        }
+
+        private Result(Finding finding, String sentence) {
+            this(finding, sentence, List.of());
+        }
     }
 
     /**
@@ -67,21 +76,24 @@ public final class ImageCheck {
         }
         DiskImages.Options options = new DiskImages.Options(DiskImages.Access.COPY,
                 format != null ? format : reported.text("format"), allowedBackingDirectories);
+        List<String> remarks;
         try (OpenedImage opened = DiskImages.open(image, options)) {
+            remarks = opened.remarks();
             long size = opened.image().virtualSize();
             if (size != reported.number("virtualSize")) {
                 return new Result(Finding.IMAGE_CHANGED, "this is another disk: it has " + size + " bytes, the one of the report "
-                        + reported.number("virtualSize"));
+                        + reported.number("virtualSize"), remarks);
             }
             String found = LiveDigest.of(opened.image(), reported.discarded(), progress);
             if (!found.equals(wanted)) {
                 return new Result(Finding.IMAGE_CHANGED, "the live bytes of the image are not those of the report: digest " + found
-                        + ", reported " + wanted);
+                        + ", reported " + wanted, remarks);
             }
         }
         String differed = reported.proof("difference");
-        return differed == null ? new Result(Finding.GOOD, "the live bytes of the image are those of the report: digest " + wanted)
+        return differed == null ? new Result(Finding.GOOD, "the live bytes of the image are those of the report: digest "
+                + wanted, remarks)
                 : new Result(Finding.RUN_DIFFERED, "the image is as the run left it, but the report says that live bytes differed: "
-                        + differed);
+                        + differed, remarks);
     }
 }
