@@ -1,7 +1,6 @@
 package io.lacuna.engine.proof;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.PrivateKey;
 import java.util.Map;
@@ -18,7 +17,6 @@ import org.bouncycastle.crypto.util.SubjectPublicKeyInfoFactory;
 final class Ed25519Signer implements ReportSigner {
 
     static final String SUFFIX = ".sig";
-    static final int SIGNATURE_SIZE = 64;
     static final String ALGORITHM = "Ed25519";
 
     private final Ed25519PrivateKeyParameters key;
@@ -48,18 +46,9 @@ final class Ed25519Signer implements ReportSigner {
 
     @Override
     public byte[] sign(Path report) throws IOException {
-        org.bouncycastle.crypto.signers.Ed25519Signer signer = new org.bouncycastle.crypto.signers.Ed25519Signer();
-        signer.init(true, key);
-        byte[] message = Files.readAllBytes(report);
-        signer.update(message, 0, message.length);
-        return signer.generateSignature();
-    }
-
-    static boolean verifies(Ed25519PublicKeyParameters key, byte[] message, byte[] signature) {
-        org.bouncycastle.crypto.signers.Ed25519Signer signer = new org.bouncycastle.crypto.signers.Ed25519Signer();
-        signer.init(false, key);
-        signer.update(message, 0, message.length);
-        return signer.verifySignature(signature);
+        try (ReportContent content = ReportContent.open(report)) {
+            return StreamedEd25519.sign(key.getEncoded(), key.generatePublicKey().getEncoded(), content);
+        }
     }
 
     /** @return the SHA-256 of the key as a SubjectPublicKeyInfo in DER, in hexadecimal digits */

@@ -10,8 +10,12 @@ import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
@@ -44,6 +48,10 @@ public final class LiveDigest {
     private static final int MOST_THREADS = 8;
     /** To read on over less than this is quicker than to begin another read. */
     private static final int WORTH_SKIPPING = 128 << 10;
+    private static final int MOST_HOLLOW = 4096;
+    /** A chunk in more pieces than this is not likely to have its like. */
+    private static final int MOST_HOLLOW_RUNS = 16;
+    private static final int MOST_PENDING = 4096;
 
     private final BlockSource disk;
     private final ExtentSet data;
@@ -52,10 +60,22 @@ public final class LiveDigest {
     private final MerkleTree tree = new MerkleTree();
     private final Queue<Step> pending = new ArrayDeque<>();
     private final Queue<byte[]> buffers = new ConcurrentLinkedQueue<>();
+    /** Leaves of hollow chunks, by their live runs: file systems repeat themselves from group to group. */
+    private final Map<List<Integer>, Future<byte[][]>> hollow = new LinkedHashMap<>(16, 0.75F, true) {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<List<Integer>, Future<byte[][]>> eldest) {
+            return size() > MOST_HOLLOW;
+        }
+    };
     private int reading;
 
-    /** Leaves to append: those of a group, once it is read, or many that are all the same. */
-    private record Step(Future<byte[][]> group, byte[][] uniform, long from, long to) {
+    /**
+     * Leaves to append.
+     *
+     * @param group of a group, once it is read; null for many that are all the same
+     * @param working whether this step was the one for which a thread began to work
+     */
+    private record Step(Future<byte[][]> group, boolean working, byte[][] uniform, long from, long to) {
     }
 
     private LiveDigest(BlockSource disk, ExtentSet data, ExtentSet absent) {
@@ -102,26 +122,24 @@ public final class LiveDigest {
     private void addAll(ExecutorService workers, int ahead, Progress progress) throws IOException {
         byte[][] zeros = MerkleTree.uniform(leaf(MerkleTree.sha256(), new byte[CHUNK], 0, 0, CHUNK, ExtentSet.EMPTY));
         byte[][] nothing = MerkleTree.uniform(MerkleTree.sha256().digest(new byte[] {MerkleTree.LEAF}));
-        long total = data.minus(absent).totalBytes();
+        long total = liveBytes();
         long done = 0;
         for (long chunk = 0; chunk < chunks;) { // Ends: every step has at least one chunk.
+            while (reading >= ahead || pending.size() >= MOST_PENDING) {
+                take();
+            }
             long dead = deadUntil(chunk);
             long end = Math.max(dead, zerosUntil(chunk));
             if (end > chunk) {
-                pending.add(new Step(null, dead > chunk ? nothing : zeros, chunk, end));
+                pending.add(new Step(null, false, dead > chunk ? nothing : zeros, chunk, end));
+            } else if (isHollow(chunk)) {
+                end = chunk + 1;
+                addHollow(workers, chunk);
             } else {
-                while (reading >= ahead) {
-                    take();
-                }
                 end = groupEnd(chunk);
-                long first = chunk;
-                long last = end;
-                ExtentSet wanted = wanted(first, last);
-                if (!wanted.isEmpty()) {
-                    disk.prefetch(wanted.start(0), wanted.end(wanted.count() - 1) - wanted.start(0));
-                }
-                pending.add(new Step(workers.submit(() -> leaves(first, last, wanted)), null, first, last));
-                reading++;
+                ExtentSet wanted = wanted(chunk, end);
+                disk.prefetch(wanted.start(0), wanted.end(wanted.count() - 1) - wanted.start(0));
+                begin(workers, chunk, end, wanted);
                 done += wanted.totalBytes();
                 progress.advanced(done, total);
             }
@@ -129,6 +147,48 @@ public final class LiveDigest {
         }
         while (!pending.isEmpty()) {
             take();
+        }
+    }
+
+    /** @return how many live bytes may have to be read; of a set in millions of pieces no other is made for that */
+    private long liveBytes() {
+        long total = data.totalBytes();
+        for (int i = 0, j = 0; i < data.count() && j < absent.count();) {
+            total -= Math.max(0, Math.min(data.end(i), absent.end(j)) - Math.max(data.start(i), absent.start(j)));
+            if (data.end(i) < absent.end(j)) {
+                i++;
+            } else {
+                j++;
+            }
+        }
+        return total;
+    }
+
+    private Future<byte[][]> begin(ExecutorService workers, long first, long last, ExtentSet wanted) {
+        Future<byte[][]> leaves = workers.submit(() -> leaves(first, last, wanted));
+        pending.add(new Step(leaves, true, null, first, last));
+        reading++;
+        return leaves;
+    }
+
+    /** @return whether a chunk has live bytes, and all of them read as zeros */
+    private boolean isHollow(long chunk) {
+        return wanted(chunk, chunk + 1).isEmpty();
+    }
+
+    private void addHollow(ExecutorService workers, long chunk) {
+        long start = chunk * CHUNK;
+        ExtentSet live = ExtentSet.ofRange(start, Math.min(CHUNK, disk.size() - start)).minus(absent.intersect(new Extent(start, CHUNK)));
+        List<Integer> runs = new ArrayList<>();
+        live.forEach(run -> runs.addAll(List.of((int) (run.offset() - start), (int) run.length())));
+        Future<byte[][]> known = hollow.get(runs);
+        if (known != null) {
+            pending.add(new Step(known, false, null, chunk, chunk + 1));
+            return;
+        }
+        Future<byte[][]> leaf = begin(workers, chunk, chunk + 1, ExtentSet.EMPTY);
+        if (live.count() <= MOST_HOLLOW_RUNS) {
+            hollow.put(runs, leaf);
         }
     }
 
@@ -143,7 +203,8 @@ public final class LiveDigest {
     /** @return the chunk behind those that are worth reading together: none of them is known without that */
     private long groupEnd(long chunk) {
         long end = chunk + 1;
-        while (end < chunks && end - chunk < GROUP && deadUntil(end) == end && zerosUntil(end) == end) {
+        while (end < chunks && end - chunk < GROUP && deadUntil(end) == end && zerosUntil(end) == end
+                && !isHollow(end)) {
             end++;
         }
         return end;
@@ -173,7 +234,9 @@ public final class LiveDigest {
             tree.appendUniform(step.uniform(), step.from(), step.to());
             return;
         }
-        reading--;
+        if (step.working()) {
+            reading--;
+        }
         for (byte[] leaf : await(step.group())) {
             tree.append(leaf, 0);
         }
