@@ -10,11 +10,10 @@ import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -48,10 +47,12 @@ public final class LiveDigest {
     private static final int MOST_THREADS = 8;
     /** To read on over less than this is quicker than to begin another read. */
     private static final int WORTH_SKIPPING = 128 << 10;
-    private static final int MOST_HOLLOW = 4096;
-    /** A chunk in more pieces than this is not likely to have its like. */
-    private static final int MOST_HOLLOW_RUNS = 16;
+    /** A chunk with so few bytes that need be read may well have its like, and most of the work is with its zeros. */
+    private static final int FEW = 64 << 10;
+    private static final int MOST_REMEMBERED = 4096;
     private static final int MOST_PENDING = 4096;
+    /** Of a group; that of a scanty chunk, which hardly takes memory, is 1. */
+    private static final int FULL_WEIGHT = 16;
 
     private final BlockSource disk;
     private final ExtentSet data;
@@ -60,22 +61,22 @@ public final class LiveDigest {
     private final MerkleTree tree = new MerkleTree();
     private final Queue<Step> pending = new ArrayDeque<>();
     private final Queue<byte[]> buffers = new ConcurrentLinkedQueue<>();
-    /** Leaves of hollow chunks, by their live runs: file systems repeat themselves from group to group. */
-    private final Map<List<Integer>, Future<byte[][]>> hollow = new LinkedHashMap<>(16, 0.75F, true) {
+    /** Leaves of scanty chunks, by what they are taken of: file systems repeat themselves from group to group. */
+    private final Map<ByteBuffer, byte[]> scanty = Collections.synchronizedMap(new LinkedHashMap<>(16, 0.75F, true) {
         @Override
-        protected boolean removeEldestEntry(Map.Entry<List<Integer>, Future<byte[][]>> eldest) {
-            return size() > MOST_HOLLOW;
+        protected boolean removeEldestEntry(Map.Entry<ByteBuffer, byte[]> eldest) {
+            return size() > MOST_REMEMBERED;
         }
-    };
+    });
     private int reading;
 
     /**
      * Leaves to append.
      *
      * @param group of a group, once it is read; null for many that are all the same
-     * @param working whether this step was the one for which a thread began to work
+     * @param weight how much of what may be read ahead is taken by it
      */
-    private record Step(Future<byte[][]> group, boolean working, byte[][] uniform, long from, long to) {
+    private record Step(Future<byte[][]> group, int weight, byte[][] uniform, long from, long to) {
     }
 
     private LiveDigest(BlockSource disk, ExtentSet data, ExtentSet absent) {
@@ -125,21 +126,21 @@ public final class LiveDigest {
         long total = liveBytes();
         long done = 0;
         for (long chunk = 0; chunk < chunks;) { // Ends: every step has at least one chunk.
-            while (reading >= ahead || pending.size() >= MOST_PENDING) {
+            while (reading >= ahead * FULL_WEIGHT || pending.size() >= MOST_PENDING) {
                 take();
             }
             long dead = deadUntil(chunk);
             long end = Math.max(dead, zerosUntil(chunk));
             if (end > chunk) {
-                pending.add(new Step(null, false, dead > chunk ? nothing : zeros, chunk, end));
-            } else if (isHollow(chunk)) {
-                end = chunk + 1;
-                addHollow(workers, chunk);
+                pending.add(new Step(null, 0, dead > chunk ? nothing : zeros, chunk, end));
             } else {
-                end = groupEnd(chunk);
+                boolean few = isScanty(chunk);
+                end = few ? chunk + 1 : groupEnd(chunk);
                 ExtentSet wanted = wanted(chunk, end);
-                disk.prefetch(wanted.start(0), wanted.end(wanted.count() - 1) - wanted.start(0));
-                begin(workers, chunk, end, wanted);
+                if (!wanted.isEmpty()) {
+                    disk.prefetch(wanted.start(0), wanted.end(wanted.count() - 1) - wanted.start(0));
+                }
+                begin(workers, chunk, end, wanted, few);
                 done += wanted.totalBytes();
                 progress.advanced(done, total);
             }
@@ -164,32 +165,54 @@ public final class LiveDigest {
         return total;
     }
 
-    private Future<byte[][]> begin(ExecutorService workers, long first, long last, ExtentSet wanted) {
-        Future<byte[][]> leaves = workers.submit(() -> leaves(first, last, wanted));
-        pending.add(new Step(leaves, true, null, first, last));
-        reading++;
-        return leaves;
+    private void begin(ExecutorService workers, long first, long last, ExtentSet wanted, boolean few) {
+        Future<byte[][]> leaves = workers.submit(() -> few ? new byte[][] {scantyLeaf(first, wanted)} : leaves(first, last, wanted));
+        int weight = few ? 1 : FULL_WEIGHT;
+        pending.add(new Step(leaves, weight, null, first, last));
+        reading += weight;
     }
 
-    /** @return whether a chunk has live bytes, and all of them read as zeros */
-    private boolean isHollow(long chunk) {
-        return wanted(chunk, chunk + 1).isEmpty();
+    private boolean isScanty(long chunk) {
+        return wanted(chunk, chunk + 1).totalBytes() <= FEW;
     }
 
-    private void addHollow(ExecutorService workers, long chunk) {
+    /** Looks for another chunk with the same live runs, and the same bytes in the same places, before all its zeros are hashed. */
+    private byte[] scantyLeaf(long chunk, ExtentSet wanted) throws IOException {
         long start = chunk * CHUNK;
-        ExtentSet live = ExtentSet.ofRange(start, Math.min(CHUNK, disk.size() - start)).minus(absent.intersect(new Extent(start, CHUNK)));
-        List<Integer> runs = new ArrayList<>();
-        live.forEach(run -> runs.addAll(List.of((int) (run.offset() - start), (int) run.length())));
-        Future<byte[][]> known = hollow.get(runs);
+        int length = (int) Math.min(CHUNK, disk.size() - start);
+        MessageDigest sha = MerkleTree.sha256();
+        for (Extent run : ExtentSet.ofRange(start, length).minus(absent.intersect(new Extent(start, length)))) {
+            sha.update(ByteBuffer.allocate(2 * Long.BYTES).putLong(run.offset() - start).putLong(run.length()).array());
+        }
+        byte[] content = new byte[(int) wanted.totalBytes()];
+        int at = 0;
+        for (Extent range : wanted) {
+            disk.read(range.offset(), ByteBuffer.wrap(content, at, (int) range.length()));
+            at += (int) range.length();
+            // Above the length of a chunk: the end of one list is not taken for the beginning of the other.
+            sha.update(ByteBuffer.allocate(2 * Long.BYTES).putLong(CHUNK + range.offset() - start).putLong(range.length()).array());
+        }
+        ByteBuffer key = ByteBuffer.wrap(sha.digest(content));
+        byte[] known = scanty.get(key);
         if (known != null) {
-            pending.add(new Step(known, false, null, chunk, chunk + 1));
-            return;
+            return known;
         }
-        Future<byte[][]> leaf = begin(workers, chunk, chunk + 1, ExtentSet.EMPTY);
-        if (live.count() <= MOST_HOLLOW_RUNS) {
-            hollow.put(runs, leaf);
+        byte[] buffer = takeBuffer();
+        Arrays.fill(buffer, 0, length, (byte) 0);
+        at = 0;
+        for (Extent range : wanted) {
+            System.arraycopy(content, at, buffer, (int) (range.offset() - start), (int) range.length());
+            at += (int) range.length();
         }
+        byte[] leaf = leaf(sha, buffer, 0, start, length, absent);
+        buffers.add(buffer);
+        scanty.put(key, leaf);
+        return leaf;
+    }
+
+    private byte[] takeBuffer() {
+        byte[] buffer = buffers.poll();
+        return buffer == null ? new byte[GROUP * CHUNK] : buffer;
     }
 
     private long deadUntil(long chunk) {
@@ -204,7 +227,7 @@ public final class LiveDigest {
     private long groupEnd(long chunk) {
         long end = chunk + 1;
         while (end < chunks && end - chunk < GROUP && deadUntil(end) == end && zerosUntil(end) == end
-                && !isHollow(end)) {
+                && !isScanty(end)) {
             end++;
         }
         return end;
@@ -234,19 +257,14 @@ public final class LiveDigest {
             tree.appendUniform(step.uniform(), step.from(), step.to());
             return;
         }
-        if (step.working()) {
-            reading--;
-        }
+        reading -= step.weight();
         for (byte[] leaf : await(step.group())) {
             tree.append(leaf, 0);
         }
     }
 
     private byte[][] leaves(long first, long last, ExtentSet wanted) throws IOException {
-        byte[] buffer = buffers.poll();
-        if (buffer == null) {
-            buffer = new byte[GROUP * CHUNK];
-        }
+        byte[] buffer = takeBuffer();
         long start = first * CHUNK;
         int length = (int) (Math.min(last * CHUNK, disk.size()) - start);
         fill(buffer, start, length, wanted);

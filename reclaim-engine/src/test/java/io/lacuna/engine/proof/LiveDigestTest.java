@@ -122,7 +122,7 @@ class LiveDigestTest {
     @Test
     void groupsThatRepeatThemselvesCostNothing() throws Exception {
         int group = 4 * MIB;
-        int groups = 9;
+        int groups = 14;
         byte[] disk = new byte[groups * group + 12345];
         boolean[] live = PlainDigest.allBut(disk.length);
         ExtentSet.Builder absent = ExtentSet.builder();
@@ -132,8 +132,10 @@ class LiveDigestTest {
             int to = Math.min(disk.length, start + group - 5000);
             absent.add(from, to - from);
             Arrays.fill(live, from, to, false);
-            if (start == 5 * group) {
-                disk[start + 7] = 1;
+            if (start / group % 4 == 1) {
+                // The same in two places, and once another byte, or another place.
+                int at = start + (start == 5 * group ? 9 : 7);
+                disk[at] = (byte) (start == 9 * group ? 2 : 1);
                 data.add(start, 10);
             }
         }
