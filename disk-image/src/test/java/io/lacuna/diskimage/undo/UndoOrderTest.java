@@ -1,6 +1,7 @@
 package io.lacuna.diskimage.undo;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.Deallocation.HostRanges;
@@ -52,10 +53,11 @@ class UndoOrderTest {
         void make(HostFile image) throws IOException;
     }
 
-    private void run(ExtentSet released, Changes changes) throws IOException {
+    private void run(ExtentSet released, ExtentSet replaced, Changes changes) throws IOException {
         try (UndoRecorder recorder = new UndoRecorder(undone)) {
             HostFile wrapped = recorder.wrap(file);
-            recorder.arm(new RunFacts("test", "raw", SIZE, 0, false), true, List.of(new HostRanges(wrapped, released, ExtentSet.EMPTY)));
+            recorder.arm(new RunFacts("test", "raw", SIZE, 0, false), true,
+                    List.of(new HostRanges(wrapped, released, replaced)));
             changes.make(wrapped);
             recorder.finish();
         }
@@ -63,7 +65,8 @@ class UndoOrderTest {
 
     /** @return what the undo did, a word or two a step */
     private String undo() throws IOException {
-        HostFile logged = (HostFile) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {HostFile.class},
+        ClassLoader loader = getClass().getClassLoader();
+        HostFile logged = (HostFile) Proxy.newProxyInstance(loader, new Class<?>[] {HostFile.class},
                 (proxy, method, arguments) -> {
                     if (List.of("write", "punch", "truncate", "sync").contains(method.getName())) {
                         events.add(method.getName() + (arguments == null ? "" : " " + arguments[0]));
@@ -75,7 +78,8 @@ class UndoOrderTest {
                     }
                 });
         UndoFile undo = UndoFile.read(undone);
-        new Restorer(undo, List.of(logged), Progress.NONE, (path, create) -> new Noted(UndoMedium.file(path, create), events)).run(false);
+        UndoMedium.Opener opener = (path, create) -> new Noted(UndoMedium.file(path, create), events);
+        new Restorer(undo, List.of(logged), Progress.NONE, opener).run(false);
         assertArrayEquals(before, file.bytes());
         return String.join(", ", events);
     }
@@ -116,7 +120,7 @@ class UndoOrderTest {
     /** Released data first, for the tables lead to it; then the tables backwards, each step durable before the next. */
     @Test
     void tablesComeBackFromTheLastChangeToTheFirst() throws IOException {
-        run(ExtentSet.ofRange(16 << 10, 64 << 10), image -> {
+        run(ExtentSet.ofRange(16 << 10, 64 << 10), ExtentSet.EMPTY, image -> {
             write(image, 9000, "first");
             write(image, 9003, "second");
             write(image, 2000, "third");
@@ -124,24 +128,43 @@ class UndoOrderTest {
             image.sync();
         });
         String did = undo();
-        assertTrue(did.matches("record, .*force, write 16384, (write \\d{5}, )*sync, write 2000, sync, write 9005, sync, write 9000, sync"
-                + ", .*record, .*force"), did);
+        assertTrue(did.matches("record, .*force, write 16384, (write \\d{5}, )*sync, write 2000, sync, write 9005, sync, "
+                + "write 9000, sync, .*record, .*force"), did);
     }
 
     @Test
     void aFileThatWasCutOffBecomesAsLongAsItWas() throws IOException {
-        run(ExtentSet.EMPTY, image -> {
+        run(ExtentSet.EMPTY, ExtentSet.EMPTY, image -> {
             image.truncate(88 << 10);
             image.sync();
         });
         undo();
     }
 
+    /** A hole that received a moved block is a hole again. */
+    @Test
+    void whatWasMovedIntoAHoleGoesFromThere() throws IOException {
+        run(ExtentSet.EMPTY, ExtentSet.ofRange(80 << 10, 16 << 10), image -> write(image, 90 << 10, "moved"));
+        undo();
+    }
+
+    /** Steps that wait for the undo file to be durable are done in their order all the same. */
+    @Test
+    void aWriteThatWaitsComesBeforeTheCut() throws IOException {
+        run(ExtentSet.EMPTY, ExtentSet.EMPTY, image -> {
+            image.write(90 << 10, ByteBuffer.wrap(new byte[] {1}));
+            image.truncate(88 << 10);
+        });
+        assertEquals(88 << 10, file.size());
+        undo();
+    }
+
     /** What an undo file says is done must not be undone by a power cut. */
     @Test
     void theEndIsNotedWhenItIsDurable() throws IOException {
-        run(ExtentSet.EMPTY, image -> write(image, SIZE, "more"));
+        run(ExtentSet.EMPTY, ExtentSet.EMPTY, image -> write(image, SIZE, "more"));
         String did = undo();
-        assertTrue(did.matches("(record, )+(force, |record, )+(sync, )?truncate " + SIZE + ", sync, record, .*force"), did);
+        assertTrue(did.matches("(record, )+(force, |record, )+(sync, )?truncate " + SIZE
+                + ", sync, record, .*force"), did);
     }
 }

@@ -3,15 +3,16 @@ package io.lacuna.engine.proof;
 import java.math.BigInteger;
 
 /**
- * A point of the curve edwards25519 in extended coordinates (RFC 8032, section 5.1.4): the affine x is X/Z, y is Y/Z, and x*y is T/Z.
- * Its formula of addition holds for all pairs of points, doubling included.
+ * A point of the curve edwards25519 in extended coordinates (RFC 8032, section 5.1.4): the affine x is X/Z, y is Y/Z, and
+ * x*y is T/Z. Its formula of addition holds for all pairs of points, doubling included.
  */
 record EdwardsPoint(BigInteger x, BigInteger y, BigInteger z, BigInteger t) {
 
     /** Bytes of an encoded point, or number. */
     static final int SIZE = 32;
     /** So many different multiples {@link #BASE} has. */
-    static final BigInteger ORDER = BigInteger.TWO.pow(252).add(new BigInteger("27742317777372353535851937790883648493"));
+    static final BigInteger ORDER = BigInteger.TWO.pow(252)
+            .add(new BigInteger("27742317777372353535851937790883648493"));
 
     private static final BigInteger ONE = BigInteger.ONE;
     private static final BigInteger PRIME = BigInteger.TWO.pow(255).subtract(BigInteger.valueOf(19));
@@ -89,7 +90,8 @@ record EdwardsPoint(BigInteger x, BigInteger y, BigInteger z, BigInteger t) {
         BigInteger f = d.subtract(c).mod(PRIME);
         BigInteger g = d.add(c).mod(PRIME);
         BigInteger h = b.add(a).mod(PRIME);
-        return new EdwardsPoint(e.multiply(f).mod(PRIME), g.multiply(h).mod(PRIME), f.multiply(g).mod(PRIME), e.multiply(h).mod(PRIME));
+        return new EdwardsPoint(e.multiply(f).mod(PRIME), g.multiply(h).mod(PRIME), f.multiply(g).mod(PRIME),
+                e.multiply(h).mod(PRIME));
     }
 
     /** @param factor not below 0; the steps depend on its length only */

@@ -166,7 +166,8 @@ public final class LiveDigest {
     }
 
     private void begin(ExecutorService workers, long first, long last, ExtentSet wanted, boolean few) {
-        Future<byte[][]> leaves = workers.submit(() -> few ? new byte[][] {scantyLeaf(first, wanted)} : leaves(first, last, wanted));
+        Future<byte[][]> leaves = workers.submit(() -> few ? new byte[][] {scantyLeaf(first, wanted)}
+                : leaves(first, last, wanted));
         int weight = few ? 1 : FULL_WEIGHT;
         pending.add(new Step(leaves, weight, null, first, last));
         reading += weight;
@@ -182,7 +183,7 @@ public final class LiveDigest {
         int length = (int) Math.min(CHUNK, disk.size() - start);
         MessageDigest sha = MerkleTree.sha256();
         for (Extent run : ExtentSet.ofRange(start, length).minus(absent.intersect(new Extent(start, length)))) {
-            sha.update(ByteBuffer.allocate(2 * Long.BYTES).putLong(run.offset() - start).putLong(run.length()).array());
+            sha.update(pair(run.offset() - start, run.length()));
         }
         byte[] content = new byte[(int) wanted.totalBytes()];
         int at = 0;
@@ -190,7 +191,7 @@ public final class LiveDigest {
             disk.read(range.offset(), ByteBuffer.wrap(content, at, (int) range.length()));
             at += (int) range.length();
             // Above the length of a chunk: the end of one list is not taken for the beginning of the other.
-            sha.update(ByteBuffer.allocate(2 * Long.BYTES).putLong(CHUNK + range.offset() - start).putLong(range.length()).array());
+            sha.update(pair(CHUNK + range.offset() - start, range.length()));
         }
         ByteBuffer key = ByteBuffer.wrap(sha.digest(content));
         byte[] known = scanty.get(key);
@@ -208,6 +209,10 @@ public final class LiveDigest {
         buffers.add(buffer);
         scanty.put(key, leaf);
         return leaf;
+    }
+
+    private static byte[] pair(long first, long second) {
+        return ByteBuffer.allocate(2 * Long.BYTES).putLong(first).putLong(second).array();
     }
 
     private byte[] takeBuffer() {

@@ -11,8 +11,8 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 
 /**
- * The bytes of one report, for all who read them: they are never held, for a report may list millions of ranges. Whoever reads
- * them gets those that were there at the opening, or an error: what is parsed is what was verified.
+ * The bytes of one report, for all who read them: they are never held, for a report may list millions of ranges. Whoever
+ * reads them gets those that were there at the opening, or an error: what is parsed is what was verified.
  */
 public final class ReportContent implements Closeable {
 
@@ -45,8 +45,8 @@ public final class ReportContent implements Closeable {
     }
 
     /**
-     * Reads it again, from its start. Nothing of it counts before the end was reached: that throws an exception if it is not what
-     * was there at the opening. Closing goes to the end.
+     * Reads it again, from its start. Nothing of it counts before the end was reached: that throws an exception if it is not
+     * what was there at the opening. Closing goes to the end.
      */
     public InputStream stream() {
         return new Stream();

@@ -9,8 +9,8 @@ import java.security.SecureRandom;
 import java.util.Arrays;
 
 /**
- * Ed25519 (RFC 8032, section 5.1; the pure kind) over a report that is read and never held. The libraries want the message in one piece of
- * memory, for its digest is taken twice when it is signed; the signatures are the same.
+ * Ed25519 (RFC 8032, section 5.1; the pure kind) over a report that is read and never held. The libraries want the message in
+ * one piece of memory, for its digest is taken twice when it is signed; the signatures are the same.
  */
 final class StreamedEd25519 {
 
@@ -28,9 +28,10 @@ final class StreamedEd25519 {
     static byte[] sign(byte[] seed, byte[] publicKey, ReportContent message) throws IOException {
         byte[] expanded = sha512().digest(seed);
         BigInteger secret = EdwardsPoint.number(pruned(expanded));
-        // One of the two numbers would be told by two signatures with the same first and another second digest: what is read
-        // here is the same each time, or there is no signature.
-        BigInteger once = EdwardsPoint.number(digest(message, Arrays.copyOfRange(expanded, HALF, 2 * HALF))).mod(EdwardsPoint.ORDER);
+        // Two signatures with the same first and another second digest would tell the key: what is read here is the same each
+        // time, or there is no signature.
+        byte[] prefix = Arrays.copyOfRange(expanded, HALF, 2 * HALF);
+        BigInteger once = EdwardsPoint.number(digest(message, prefix)).mod(EdwardsPoint.ORDER);
         byte[] point = EdwardsPoint.BASE.times(blinded(once)).encode();
         BigInteger challenge = EdwardsPoint.number(digest(message, point, publicKey)).mod(EdwardsPoint.ORDER);
         BigInteger answer = blinded(secret).multiply(challenge).add(blinded(once)).mod(EdwardsPoint.ORDER);
