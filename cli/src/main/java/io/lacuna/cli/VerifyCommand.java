@@ -7,10 +7,11 @@ import io.lacuna.engine.proof.CanonicalJson;
 import io.lacuna.engine.proof.Finding;
 import io.lacuna.engine.proof.ImageCheck;
 import io.lacuna.engine.proof.ReadReport;
+import io.lacuna.engine.proof.ReportContent;
 import io.lacuna.engine.proof.SignatureCheck;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintStream;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -76,24 +77,18 @@ final class VerifyCommand {
         Path key = result.matchedOptionValue("--key", (Path) null);
         Path ca = result.matchedOptionValue("--ca", (Path) null);
         Path stamp = result.matchedOptionValue("--timestamp", (Path) null);
-        // Once, so that what is parsed is what was verified.
-        byte[] content = Files.readAllBytes(report);
-        Path signatureFile = SignatureCheck.signatureOf(report);
-        if (signatureFile != null) {
-            SignatureCheck.Result checked = SignatureCheck.run(report, content, signatureFile, key, ca, stamp);
-            signature = checked.finding();
-            checked.sentences().forEach(sentence -> sentences.add(report + ": " + sentence));
-        } else if (key != null || ca != null || stamp != null) {
-            signature = Finding.NOT_SIGNED;
-            sentences.add(report + ": there is no signature beside it (" + report.getFileName() + ".sig or .p7s)");
-        }
-        if (signature != null && signature != Finding.GOOD) {
-            if (disk != null) {
-                sentences.add(disk + ": not compared, for such a report proves nothing");
+        ReadReport read;
+        try (ReportContent content = ReportContent.open(report)) {
+            if (!isSigned(report, content, key, ca, stamp)) {
+                if (disk != null) {
+                    sentences.add(disk + ": not compared, for such a report proves nothing");
+                }
+                return;
             }
-            return;
+            try (InputStream in = content.stream()) {
+                read = ReadReport.of(in);
+            }
         }
-        ReadReport read = ReadReport.of(content);
         if (read.schema() == null || !read.schema().equals(ReportJson.SCHEMA)) {
             throw new IOException(report + " is not a report of Lacuna that this version can read (" + ReportJson.SCHEMA + ")");
         }
@@ -103,6 +98,20 @@ final class VerifyCommand {
         if (disk != null) {
             compare(result, read, disk);
         }
+    }
+
+    /** @return whether the report counts: its signature is good, or nobody has asked for one */
+    private boolean isSigned(Path report, ReportContent content, Path key, Path ca, Path stamp) throws IOException {
+        Path signatureFile = SignatureCheck.signatureOf(report);
+        if (signatureFile != null) {
+            SignatureCheck.Result checked = SignatureCheck.run(report, content, signatureFile, key, ca, stamp);
+            signature = checked.finding();
+            checked.sentences().forEach(sentence -> sentences.add(report + ": " + sentence));
+        } else if (key != null || ca != null || stamp != null) {
+            signature = Finding.NOT_SIGNED;
+            sentences.add(report + ": there is no signature beside it (" + report.getFileName() + ".sig or .p7s)");
+        }
+        return signature == null || signature == Finding.GOOD;
     }
 
     /** Whoever takes the signature away must not make a report good by that. */

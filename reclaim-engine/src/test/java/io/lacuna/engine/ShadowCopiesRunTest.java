@@ -49,6 +49,20 @@ class ShadowCopiesRunTest {
         assertEquals(before, files(image));
     }
 
+    /** The other disk of the same machine: its shadow copy's store is on the first one, and nobody can tell what it needs. */
+    @Test
+    void aVolumeWhoseShadowCopiesAreStoredElsewhereIsLeftAlone() throws IOException {
+        Path image = Corpus.unpack("dfir_ntfs/vss_1_vol.tar.gz", directory);
+        fill(image, 512L << 20, 4L << 30);
+        String before = Tools.ok("stat", "-c", "%y %z %s %b", image.toString());
+        ImageReport report = ReclaimRun.run(image, ReclaimRun.options(ReclaimOptions.Purpose.RECLAIM).build());
+        assertEquals(ImageReport.Verdict.REFUSED, report.verdict());
+        VolumeReport ntfs = report.volumes().get(1);
+        assertTrue(ntfs.skipped() && ntfs.reason().contains("stored on another volume")
+                && ntfs.reason().contains("vssadmin delete shadows /all"), ntfs.reason());
+        assertEquals(before, Tools.ok("stat", "-c", "%y %z %s %b", image.toString()));
+    }
+
     /** Content for what is free: the image came without any there. */
     private static void fill(Path image, long... places) throws IOException {
         byte[] content = new byte[FILL];

@@ -82,7 +82,8 @@ class UndoTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"raw,'',DEALLOCATE", "qcow2,'',DEALLOCATE", "qcow2,-o cluster_size=4k,PUNCH", "qcow2,-c,DEALLOCATE",
+    @CsvSource({"raw,'',DEALLOCATE", "qcow2,'',DEALLOCATE", "qcow2,-o cluster_size=4k,PUNCH", "qcow2,'',COMPACT",
+        "qcow2,-o cluster_size=4k,COMPACT", "qcow2,-c,DEALLOCATE",
         "qcow2,-o data_file=image.data,DEALLOCATE", "vpc,'',DEALLOCATE", "vpc,'',PUNCH", "vpc,'',COMPACT",
         "vpc,-o subformat=fixed,DEALLOCATE", "vhdx,-o block_size=1M,DEALLOCATE", "vhdx,-o block_size=1M,COMPACT", "vhdx,'',PUNCH",
         "vmdk,'',DEALLOCATE", "vmdk,'',PUNCH", "vmdk,'',COMPACT", "vmdk,-o subformat=twoGbMaxExtentSparse,COMPACT",

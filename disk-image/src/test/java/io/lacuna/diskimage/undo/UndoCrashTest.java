@@ -47,7 +47,8 @@ class UndoCrashTest {
     private int closed;
 
     @ParameterizedTest
-    @CsvSource({"raw,PUNCH", "qcow2,DEALLOCATE", "qcow2,COMPACT", "qcow2 snapshot,DEALLOCATE", "vpc,DEALLOCATE", "vpc,COMPACT", "vhdx,DEALLOCATE",
+    @CsvSource({"raw,PUNCH", "qcow2,DEALLOCATE", "qcow2,COMPACT", "qcow2 snapshot,DEALLOCATE",
+        "qcow2 snapshot,COMPACT", "vpc,DEALLOCATE", "vpc,COMPACT", "vhdx,DEALLOCATE",
         "vhdx,COMPACT", "vmdk,DEALLOCATE", "vmdk,COMPACT", "vdi,COMPACT", "vdi,PUNCH"})
     void isAlwaysTheWayBack(String kind, ReclaimMode mode) throws IOException {
         Tools.require("qemu-img", "qemu-io");

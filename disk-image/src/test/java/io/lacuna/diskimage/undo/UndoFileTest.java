@@ -226,6 +226,19 @@ class UndoFileTest {
         }
     }
 
+    /** Each record is whole, and yet some are missing. */
+    @Test
+    void aFileThatEndsBetweenRecordsIsRefused() throws IOException {
+        byte[] after = run(UndoMedium::file).bytes();
+        byte[] good = Files.readAllBytes(undone);
+        for (UndoRecord record : UndoFile.read(undone).records()) {
+            int end = (int) record.payloadAt() + record.payloadLength();
+            if (end < good.length) {
+                assertTrue(isRefused(Arrays.copyOf(good, end), after, "up to " + end), "up to " + end);
+            }
+        }
+    }
+
     /** @return whether it was refused and nothing changed; else it must have been put right */
     private boolean isRefused(byte[] undoFile, byte[] after, String where) throws IOException {
         Files.write(undone, undoFile);

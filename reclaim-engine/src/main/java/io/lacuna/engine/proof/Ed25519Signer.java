@@ -1,7 +1,6 @@
 package io.lacuna.engine.proof;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.PrivateKey;
 import java.util.Map;
@@ -13,12 +12,13 @@ import org.bouncycastle.crypto.params.Ed25519PublicKeyParameters;
 import org.bouncycastle.crypto.util.PrivateKeyFactory;
 import org.bouncycastle.crypto.util.PublicKeyFactory;
 import org.bouncycastle.crypto.util.SubjectPublicKeyInfoFactory;
+import org.bouncycastle.math.ec.rfc8032.Ed25519;
 
 /** Signs with a bare Ed25519 key (RFC 8032, the pure kind): the signature file is the 64 bytes of the signature. */
 final class Ed25519Signer implements ReportSigner {
 
     static final String SUFFIX = ".sig";
-    static final int SIGNATURE_SIZE = 64;
+    static final int SIGNATURE_SIZE = Ed25519.SIGNATURE_SIZE;
     static final String ALGORITHM = "Ed25519";
 
     private final Ed25519PrivateKeyParameters key;
@@ -48,18 +48,18 @@ final class Ed25519Signer implements ReportSigner {
 
     @Override
     public byte[] sign(Path report) throws IOException {
-        org.bouncycastle.crypto.signers.Ed25519Signer signer = new org.bouncycastle.crypto.signers.Ed25519Signer();
-        signer.init(true, key);
-        byte[] message = Files.readAllBytes(report);
-        signer.update(message, 0, message.length);
-        return signer.generateSignature();
+        try (ReportContent content = ReportContent.open(report)) {
+            // In one piece: the digest is taken twice, and no library signs what it does not hold.
+            byte[] message = content.bytes();
+            byte[] signature = new byte[SIGNATURE_SIZE];
+            key.sign(Ed25519.Algorithm.Ed25519, null, message, 0, message.length, signature, 0);
+            return signature;
+        }
     }
 
-    static boolean verifies(Ed25519PublicKeyParameters key, byte[] message, byte[] signature) {
-        org.bouncycastle.crypto.signers.Ed25519Signer signer = new org.bouncycastle.crypto.signers.Ed25519Signer();
-        signer.init(false, key);
-        signer.update(message, 0, message.length);
-        return signer.verifySignature(signature);
+    static boolean verifies(Ed25519PublicKeyParameters key, ReportContent content, byte[] signature) throws IOException {
+        byte[] message = content.bytes();
+        return key.verify(Ed25519.Algorithm.Ed25519, null, message, 0, message.length, signature, 0);
     }
 
     /** @return the SHA-256 of the key as a SubjectPublicKeyInfo in DER, in hexadecimal digits */

@@ -11,7 +11,10 @@ import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.util.ArrayDeque;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
@@ -44,6 +47,12 @@ public final class LiveDigest {
     private static final int MOST_THREADS = 8;
     /** To read on over less than this is quicker than to begin another read. */
     private static final int WORTH_SKIPPING = 128 << 10;
+    /** A chunk with so few bytes that need be read may well have its like, and most of the work is with its zeros. */
+    private static final int FEW = 64 << 10;
+    private static final int MOST_REMEMBERED = 4096;
+    private static final int MOST_PENDING = 4096;
+    /** Of a group; that of a scanty chunk, which hardly takes memory, is 1. */
+    private static final int FULL_WEIGHT = 16;
 
     private final BlockSource disk;
     private final ExtentSet data;
@@ -52,10 +61,22 @@ public final class LiveDigest {
     private final MerkleTree tree = new MerkleTree();
     private final Queue<Step> pending = new ArrayDeque<>();
     private final Queue<byte[]> buffers = new ConcurrentLinkedQueue<>();
+    /** Leaves of scanty chunks, by what they are taken of: file systems repeat themselves from group to group. */
+    private final Map<ByteBuffer, byte[]> scanty = Collections.synchronizedMap(new LinkedHashMap<>(16, 0.75F, true) {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<ByteBuffer, byte[]> eldest) {
+            return size() > MOST_REMEMBERED;
+        }
+    });
     private int reading;
 
-    /** Leaves to append: those of a group, once it is read, or many that are all the same. */
-    private record Step(Future<byte[][]> group, byte[][] uniform, long from, long to) {
+    /**
+     * Leaves to append.
+     *
+     * @param group of a group, once it is read; null for many that are all the same
+     * @param weight how much of what may be read ahead is taken by it
+     */
+    private record Step(Future<byte[][]> group, int weight, byte[][] uniform, long from, long to) {
     }
 
     private LiveDigest(BlockSource disk, ExtentSet data, ExtentSet absent) {
@@ -102,26 +123,24 @@ public final class LiveDigest {
     private void addAll(ExecutorService workers, int ahead, Progress progress) throws IOException {
         byte[][] zeros = MerkleTree.uniform(leaf(MerkleTree.sha256(), new byte[CHUNK], 0, 0, CHUNK, ExtentSet.EMPTY));
         byte[][] nothing = MerkleTree.uniform(MerkleTree.sha256().digest(new byte[] {MerkleTree.LEAF}));
-        long total = data.minus(absent).totalBytes();
+        long total = liveBytes();
         long done = 0;
         for (long chunk = 0; chunk < chunks;) { // Ends: every step has at least one chunk.
+            while (reading >= ahead * FULL_WEIGHT || pending.size() >= MOST_PENDING) {
+                take();
+            }
             long dead = deadUntil(chunk);
             long end = Math.max(dead, zerosUntil(chunk));
             if (end > chunk) {
-                pending.add(new Step(null, dead > chunk ? nothing : zeros, chunk, end));
+                pending.add(new Step(null, 0, dead > chunk ? nothing : zeros, chunk, end));
             } else {
-                while (reading >= ahead) {
-                    take();
-                }
-                end = groupEnd(chunk);
-                long first = chunk;
-                long last = end;
-                ExtentSet wanted = wanted(first, last);
+                boolean few = isScanty(chunk);
+                end = few ? chunk + 1 : groupEnd(chunk);
+                ExtentSet wanted = wanted(chunk, end);
                 if (!wanted.isEmpty()) {
                     disk.prefetch(wanted.start(0), wanted.end(wanted.count() - 1) - wanted.start(0));
                 }
-                pending.add(new Step(workers.submit(() -> leaves(first, last, wanted)), null, first, last));
-                reading++;
+                begin(workers, chunk, end, wanted, few);
                 done += wanted.totalBytes();
                 progress.advanced(done, total);
             }
@@ -130,6 +149,75 @@ public final class LiveDigest {
         while (!pending.isEmpty()) {
             take();
         }
+    }
+
+    /** @return how many live bytes may have to be read; of a set in millions of pieces no other is made for that */
+    private long liveBytes() {
+        long total = data.totalBytes();
+        for (int i = 0, j = 0; i < data.count() && j < absent.count();) {
+            total -= Math.max(0, Math.min(data.end(i), absent.end(j)) - Math.max(data.start(i), absent.start(j)));
+            if (data.end(i) < absent.end(j)) {
+                i++;
+            } else {
+                j++;
+            }
+        }
+        return total;
+    }
+
+    private void begin(ExecutorService workers, long first, long last, ExtentSet wanted, boolean few) {
+        Future<byte[][]> leaves = workers.submit(() -> few ? new byte[][] {scantyLeaf(first, wanted)}
+                : leaves(first, last, wanted));
+        int weight = few ? 1 : FULL_WEIGHT;
+        pending.add(new Step(leaves, weight, null, first, last));
+        reading += weight;
+    }
+
+    private boolean isScanty(long chunk) {
+        return wanted(chunk, chunk + 1).totalBytes() <= FEW;
+    }
+
+    /** Looks for another chunk with the same live runs, and the same bytes in the same places, before all its zeros are hashed. */
+    private byte[] scantyLeaf(long chunk, ExtentSet wanted) throws IOException {
+        long start = chunk * CHUNK;
+        int length = (int) Math.min(CHUNK, disk.size() - start);
+        MessageDigest sha = MerkleTree.sha256();
+        for (Extent run : ExtentSet.ofRange(start, length).minus(absent.intersect(new Extent(start, length)))) {
+            sha.update(pair(run.offset() - start, run.length()));
+        }
+        byte[] content = new byte[(int) wanted.totalBytes()];
+        int at = 0;
+        for (Extent range : wanted) {
+            disk.read(range.offset(), ByteBuffer.wrap(content, at, (int) range.length()));
+            at += (int) range.length();
+            // Above the length of a chunk: the end of one list is not taken for the beginning of the other.
+            sha.update(pair(CHUNK + range.offset() - start, range.length()));
+        }
+        ByteBuffer key = ByteBuffer.wrap(sha.digest(content));
+        byte[] known = scanty.get(key);
+        if (known != null) {
+            return known;
+        }
+        byte[] buffer = takeBuffer();
+        Arrays.fill(buffer, 0, length, (byte) 0);
+        at = 0;
+        for (Extent range : wanted) {
+            System.arraycopy(content, at, buffer, (int) (range.offset() - start), (int) range.length());
+            at += (int) range.length();
+        }
+        byte[] leaf = leaf(sha, buffer, 0, start, length, absent);
+        buffers.add(buffer);
+        scanty.put(key, leaf);
+        return leaf;
+    }
+
+    private static byte[] pair(long first, long second) {
+        return ByteBuffer.allocate(2 * Long.BYTES).putLong(first).putLong(second).array();
+    }
+
+    private byte[] takeBuffer() {
+        byte[] buffer = buffers.poll();
+        return buffer == null ? new byte[GROUP * CHUNK] : buffer;
     }
 
     private long deadUntil(long chunk) {
@@ -143,7 +231,8 @@ public final class LiveDigest {
     /** @return the chunk behind those that are worth reading together: none of them is known without that */
     private long groupEnd(long chunk) {
         long end = chunk + 1;
-        while (end < chunks && end - chunk < GROUP && deadUntil(end) == end && zerosUntil(end) == end) {
+        while (end < chunks && end - chunk < GROUP && deadUntil(end) == end && zerosUntil(end) == end
+                && !isScanty(end)) {
             end++;
         }
         return end;
@@ -173,17 +262,14 @@ public final class LiveDigest {
             tree.appendUniform(step.uniform(), step.from(), step.to());
             return;
         }
-        reading--;
+        reading -= step.weight();
         for (byte[] leaf : await(step.group())) {
             tree.append(leaf, 0);
         }
     }
 
     private byte[][] leaves(long first, long last, ExtentSet wanted) throws IOException {
-        byte[] buffer = buffers.poll();
-        if (buffer == null) {
-            buffer = new byte[GROUP * CHUNK];
-        }
+        byte[] buffer = takeBuffer();
         long start = first * CHUNK;
         int length = (int) (Math.min(last * CHUNK, disk.size()) - start);
         fill(buffer, start, length, wanted);

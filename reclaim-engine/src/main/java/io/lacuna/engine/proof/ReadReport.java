@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import io.lacuna.blockio.ExtentSet;
 import java.io.IOException;
+import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -48,10 +49,10 @@ public record ReadReport(String schema, Map<?, ?> signedBy, List<Image> images) 
     /**
      * Reads a report, canonical or not.
      *
-     * @param document all bytes of its file: those whose signature was verified, and not what the file may hold since
+     * @param document read to its end and closed
      * @throws IOException if it is no JSON document of this kind
      */
-    public static ReadReport of(byte[] document) throws IOException {
+    public static ReadReport of(InputStream document) throws IOException {
         try (JsonParser parser = new JsonFactory().createParser(document)) {
             String schema = null;
             Map<?, ?> signedBy = null;

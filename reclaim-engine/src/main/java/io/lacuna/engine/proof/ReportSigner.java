@@ -18,7 +18,10 @@ public interface ReportSigner {
      */
     static ReportSigner load(Path key, char[] password) throws IOException {
         SigningKey material = SigningKey.read(key, password);
-        ReportSigner signer = material.chain().isEmpty() ? Ed25519Signer.of(key, material.key()) : new CmsSigner(material);
+        if (material.chain().isEmpty()) {
+            return Ed25519Signer.of(key, material.key());
+        }
+        ReportSigner signer = new CmsSigner(material);
         signer.sign(key);
         return signer;
     }

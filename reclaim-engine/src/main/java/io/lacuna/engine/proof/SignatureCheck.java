@@ -1,6 +1,8 @@
 package io.lacuna.engine.proof;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.PublicKey;
@@ -11,7 +13,7 @@ import java.util.Date;
 import java.util.List;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cms.CMSException;
-import org.bouncycastle.cms.CMSProcessableByteArray;
+import org.bouncycastle.cms.CMSProcessable;
 import org.bouncycastle.cms.CMSSignedData;
 import org.bouncycastle.cms.CMSSignerDigestMismatchException;
 import org.bouncycastle.cms.SignerInformation;
@@ -24,10 +26,10 @@ import org.bouncycastle.util.Selector;
 /** Checks the signature of a report, and its time stamp, against what the caller trusts. */
 public final class SignatureCheck {
 
-    private final byte[] content;
+    private final ReportContent content;
     private final List<String> sentences = new ArrayList<>();
 
-    private SignatureCheck(byte[] content) {
+    private SignatureCheck(ReportContent content) {
         this.content = content;
     }
 
@@ -56,7 +58,7 @@ public final class SignatureCheck {
     }
 
     /**
-     * @param content all bytes of the report
+     * @param content of the report
      * @param signature as {@link #signatureOf} found it
      * @param publicKey the signer's key in PEM; needed for a bare signature, null otherwise
      * @param ca trusted certificates in PEM; needed for a CMS signature, and to believe a time stamp; else null
@@ -64,7 +66,7 @@ public final class SignatureCheck {
      * @throws IllegalArgumentException if a key or certificate is missing or cannot be used, in a sentence for the user
      * @throws IOException if a file cannot be read
      */
-    public static Result run(Path report, byte[] content, Path signature, Path publicKey, Path ca, Path stamp)
+    public static Result run(Path report, ReportContent content, Path signature, Path publicKey, Path ca, Path stamp)
             throws IOException {
         SignatureCheck check = new SignatureCheck(content);
         byte[] signed = SigningKey.small(signature);
@@ -95,7 +97,7 @@ public final class SignatureCheck {
         return finding;
     }
 
-    private Finding bare(byte[] signature, Ed25519PublicKeyParameters key) {
+    private Finding bare(byte[] signature, Ed25519PublicKeyParameters key) throws IOException {
         if (signature.length != Ed25519Signer.SIGNATURE_SIZE) {
             return found(Finding.SIGNATURE_CHANGED, "the signature is not one: it has " + signature.length + " bytes, not "
                     + Ed25519Signer.SIGNATURE_SIZE);
@@ -115,8 +117,8 @@ public final class SignatureCheck {
 
     /** @return the key that the report says it was signed by; null if that cannot be told */
     private String namedKey() {
-        try {
-            ReadReport read = ReadReport.of(content);
+        try (InputStream in = content.stream()) {
+            ReadReport read = ReadReport.of(in);
             return read.signedBy() != null && read.signedBy().get("keySha256") instanceof String key ? key : null;
         } catch (IOException changedBeyondReading) {
             return null;
@@ -125,7 +127,7 @@ public final class SignatureCheck {
 
     private Finding cms(byte[] signature, Trust trust, Date at) {
         try {
-            CMSSignedData signed = new CMSSignedData(new CMSProcessableByteArray(content), signature);
+            CMSSignedData signed = new CMSSignedData(new Streamed(content), signature);
             Collection<SignerInformation> signers = signed.getSignerInfos().getSigners();
             if (signers.size() != 1) {
                 return found(Finding.SIGNATURE_CHANGED, "the signature is not one of Lacuna: it has " + signers.size() + " signers");
@@ -153,6 +155,22 @@ public final class SignatureCheck {
             return found(Finding.REPORT_CHANGED, "the report was changed after it was signed: its digest is not the signed one");
         } catch (CMSException | OperatorCreationException | IOException | RuntimeException e) {
             return found(Finding.SIGNATURE_CHANGED, "the signature cannot be read: " + e.getMessage());
+        }
+    }
+
+    /** The report as Bouncy Castle reads it. */
+    private record Streamed(ReportContent report) implements CMSProcessable {
+
+        @Override
+        public void write(OutputStream out) throws IOException {
+            try (InputStream in = report.stream()) {
+                in.transferTo(out);
+            }
+        }
+
+        @Override
+        public Object getContent() {
+            return report;
         }
     }
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.lacuna.blockio.ExtentSet;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -13,7 +14,7 @@ import org.junit.jupiter.api.Test;
 class CanonicalJsonTest {
 
     private static ReadReport read(String document) throws IOException {
-        return ReadReport.of(document.getBytes(StandardCharsets.UTF_8));
+        return ReadReport.of(new ByteArrayInputStream(document.getBytes(StandardCharsets.UTF_8)));
     }
 
     private static String canonical(Object value) throws IOException {

@@ -12,6 +12,7 @@ import io.lacuna.fixtures.ByteArraySource;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
@@ -62,7 +63,7 @@ class LiveDigestTest {
                 }
                 if (random.nextInt(3) == 0) {
                     absent.add(from, to - from);
-                    java.util.Arrays.fill(live, from, to, false);
+                    Arrays.fill(live, from, to, false);
                 }
                 from = to;
             }
@@ -115,6 +116,38 @@ class LiveDigestTest {
                 .array())), found);
         assertTimeout(Duration.ofSeconds(5), () -> LiveDigest.of(new Sparse(chunks * MIB), ExtentSet.ofRange(3L << 40, 1L << 40),
                 ExtentSet.ofRange(2L << 40, 5L << 40), Progress.NONE), "what is absent is not read either");
+    }
+
+    /** As a file system that was just made leaves it: in each group a little in use, most of that never written. */
+    @Test
+    void groupsThatRepeatThemselvesCostNothing() throws Exception {
+        int group = 4 * MIB;
+        int groups = 14;
+        byte[] disk = new byte[groups * group + 12345];
+        boolean[] live = PlainDigest.allBut(disk.length);
+        ExtentSet.Builder absent = ExtentSet.builder();
+        ExtentSet.Builder data = ExtentSet.builder();
+        for (int start = 0; start < disk.length; start += group) {
+            int from = start + 3000 + (start / group % 3 == 0 ? 512 : 0);
+            int to = Math.min(disk.length, start + group - 5000);
+            absent.add(from, to - from);
+            Arrays.fill(live, from, to, false);
+            if (start / group % 4 == 1) {
+                // The same in two places, and once another byte, or another place.
+                int at = start + (start == 5 * group ? 9 : 7);
+                disk[at] = (byte) (start == 9 * group ? 2 : 1);
+                data.add(start, 10);
+            }
+        }
+        assertEquals(PlainDigest.of(disk, live), digest(disk, data.build(), absent.build()));
+
+        long large = 128L * MIB;
+        ExtentSet.Builder many = ExtentSet.builder();
+        for (long start = 0; start < 15L << 40; start += large) {
+            many.add(start + 3 * MIB + 4096, large - 5 * MIB);
+        }
+        assertTimeout(Duration.ofSeconds(20), () -> LiveDigest.of(new Sparse(15L << 40), ExtentSet.EMPTY, many.build(), Progress.NONE),
+                "a quarter of a terabyte of zeros");
     }
 
     private static byte[] uniform(long leaves, byte[] leaf, Map<Long, byte[]> known) throws Exception {

@@ -3,6 +3,7 @@ package io.lacuna.engine.proof;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.lacuna.fixtures.FuzzBounds;
 import io.lacuna.fixtures.KeptInputs;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.Arrays;
@@ -23,7 +24,7 @@ class ReportFuzzTest {
     @FuzzTest
     void reports(byte[] document) {
         FuzzBounds.check(document.length, () -> {
-            ReadReport report = ReadReport.of(document);
+            ReadReport report = ReadReport.of(new ByteArrayInputStream(document));
             report.images().forEach(image -> {
                 image.text("path");
                 image.number("virtualSize");

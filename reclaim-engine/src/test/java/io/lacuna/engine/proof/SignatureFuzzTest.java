@@ -54,7 +54,10 @@ class SignatureFuzzTest {
         Path signatureFile = Files.write(directory.resolve("report.p7s"), signature);
         Path stampFile = Files.write(directory.resolve("report.tsr"), stamp);
         Path root = directory.resolve("root.crt");
-        return SignatureCheck.run(directory.resolve("report"), content, signatureFile, null, root, stampFile);
+        Path report = Files.write(directory.resolve("report"), content);
+        try (ReportContent opened = ReportContent.open(report)) {
+            return SignatureCheck.run(report, opened, signatureFile, null, root, stampFile);
+        }
     }
 
     @Test
