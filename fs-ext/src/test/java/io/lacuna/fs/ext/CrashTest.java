@@ -30,14 +30,15 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Crash images of busy file systems: what is freed in them is missed by no one, whoever repairs them. Each image is one of a file
- * system that has crashed before. {@code -Dlacuna.long=true} makes five times as many; {@code -Dlacuna.seed} repeats a run's
- * operations, though not its timing; {@code -Dlacuna.kinds} names the kinds to try, by number.
+ * Crash images of busy file systems: what is freed in them is missed by no one, whoever repairs them. Each image is one of a
+ * file system that has crashed before. {@code -Dlacuna.long=true} makes five times as many; {@code -Dlacuna.seed} repeats a
+ * run's operations, though not its timing; {@code -Dlacuna.kinds} names the kinds to try, by number, and
+ * {@code -Dlacuna.keep} the directory for an image that a proof fails for.
  */
 class CrashTest {
 
     private static final int ROUNDS = Boolean.getBoolean("lacuna.long") ? 40 : 8;
-    /** Of so many images one is also looked at as if the power had been cut right before its last commit block was written. */
+    /** Of so many images one is also looked at as if the power had been cut right before its last commit block. */
     private static final int TORN = 3;
 
     /** Size, arguments of mke2fs, options of mount. */
@@ -105,8 +106,8 @@ class CrashTest {
         assertTrue(failures.isEmpty(), () -> "seed " + seed + "\n" + String.join("\n", failures));
         if (System.getProperty("lacuna.kinds") == null) {
             assertTrue(images.get() >= 200, "only " + images + " images");
-            for (String what : List.of("transaction", "block", "revoked block", "fast commit", "image that gains", "image cut in a transaction",
-                    "image without its last commit block")) {
+            for (String what : List.of("transaction", "block", "revoked block", "fast commit", "image that gains",
+                    "image cut in a transaction", "image without its last commit block")) {
                 assertTrue(seen.containsKey(what), "no " + what + ", seed " + seed);
             }
         }
@@ -128,7 +129,7 @@ class CrashTest {
         Tools.shell("truncate -s $2 \"$1\"; mke2fs -q -F $3 \"$1\"", file, KINDS[kind][0], options);
         for (int round = 0; round < ROUNDS; round++) {
             String name = "kind " + kind + ": " + options + ", " + mountOptions + ", round " + round;
-            CrashedGuest.crash(file, mountOptions, random.nextInt(1 << 30), 20 + random.nextInt(200),
+            CrashedGuest.crash(file, mountOptions, random.nextInt(1 << 30), 15 + random.nextInt(150),
                     round % 4 == 3 ? CrashedGuest.End.LOG_FLUSHED : CrashedGuest.End.POWER_CUT);
             CrashedVolume crashed = new CrashedVolume(Files.copy(file, folder.resolve("crash.img")));
             try {
@@ -149,7 +150,6 @@ class CrashTest {
         Files.delete(file);
     }
 
-    /** Keeps an image that a proof failed for where the caller wants it. */
     private void keep(CrashedVolume crashed, int kind, int round) throws IOException {
         String place = System.getProperty("lacuna.keep");
         if (place != null) {
@@ -163,7 +163,7 @@ class CrashTest {
         try {
             space = crashed.freeSpace();
         } catch (DiskFormatException e) {
-            // Linux itself makes no good of some fast commits: it fills their area so that it cannot mount, or finds errors later.
+            // Linux makes no good of some fast commits: it fills their area so that it cannot mount, or finds errors later.
             assertTrue(fastCommits && (e.getMessage().contains("marked as having errors")
                     || e.getMessage().contains("to its last block") && crashed.isNotMountable()), name + e);
             return false;

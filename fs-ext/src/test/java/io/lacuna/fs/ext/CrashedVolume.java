@@ -32,8 +32,8 @@ record CrashedVolume(Path file) {
     static final VolumeOptions REPLAY = new VolumeOptions(true, false);
 
     /**
-     * Wipes the commit block of the last complete transaction, as if the power had been cut before it was written: unless this
-     * could not be, since a part of that transaction is already in its place.
+     * Wipes the commit block of the last complete transaction, as if the power had been cut before it was written: unless
+     * this could not be, since a part of that transaction is already in its place.
      *
      * @return whether this was done
      */
@@ -97,11 +97,11 @@ record CrashedVolume(Path file) {
     }
 
     /**
-     * Proves that without these bytes the file system is the same: replayed by the kernel, and replayed and repaired by e2fsck (what
-     * it says, what it makes used, every byte of that, and the tree). And that the disk itself calls them free.
+     * Proves that without these bytes the file system is the same: replayed by the kernel, and replayed and repaired by e2fsck
+     * (what it says, what it makes used, every byte of that, and the tree). And that the disk itself calls them free.
      *
-     * @param fastCommits whether there may be some: the kernel writes the time of the day where it replays them, e2fsck 1.47 makes a
-     *     mess of them, and both do not get on with some; but they have to do the same with and without the bytes
+     * @param fastCommits whether there may be some: the kernel writes the time of the day where it replays them, e2fsck 1.47
+     *     makes a mess of them, and both do not get on with some; but they have to do the same with and without the bytes
      * @return whether the kernel mounts it
      */
     boolean requireSameWithout(ExtentSet free, boolean zeros, boolean fastCommits, String name) throws IOException {
@@ -125,6 +125,7 @@ record CrashedVolume(Path file) {
         }
     }
 
+    /** @param complete whether the repair has to make the file system sound */
     private static void requireSameRepair(Path a, Path b, boolean complete, String since, String name) throws IOException {
         CrashedGuest.Repair repair = CrashedGuest.repair(a);
         assertEquals(repair, CrashedGuest.repair(b), name);

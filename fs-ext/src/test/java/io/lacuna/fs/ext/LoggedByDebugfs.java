@@ -18,7 +18,8 @@ import java.util.regex.Pattern;
  */
 record LoggedByDebugfs(List<Logged> blocks, List<long[]> commits) {
 
-    private static final Pattern LINE = Pattern.compile("FS block (\\d+) logged at journal block (\\d+) \\(flags 0x(\\w+)\\)"
+    private static final Pattern LINE = Pattern.compile(
+            "FS block (\\d+) logged at journal block (\\d+) \\(flags 0x(\\w+)\\)"
             + "|expected sequence (\\d+), type (\\d+) \\(.*\\) at block (\\d+)");
     private static final int COMMIT = 2;
 
@@ -38,7 +39,8 @@ record LoggedByDebugfs(List<Logged> blocks, List<long[]> commits) {
         long sequence = -1;
         while (line.find()) {
             if (line.group(1) != null) {
-                blocks.add(new Logged(number(line, 1), sequence, number(line, 2), (Integer.parseInt(line.group(3), 16) & 1) != 0));
+                boolean escaped = (Integer.parseInt(line.group(3), 16) & 1) != 0;
+                blocks.add(new Logged(number(line, 1), sequence, number(line, 2), escaped));
             } else {
                 sequence = number(line, 4);
                 if (number(line, 5) == COMMIT) {
@@ -66,8 +68,8 @@ record LoggedByDebugfs(List<Logged> blocks, List<long[]> commits) {
     /**
      * @param volume all of it
      * @param journal where its blocks lie
-     * @return whether it may be that a block of the last complete transaction was already written to its place: then no power cut
-     *     leaves the disk without that transaction's commit block
+     * @return whether it may be that a block of the last complete transaction was already written to its place: then no power
+     *     cut leaves the disk without that transaction's commit block
      */
     boolean mayBeCheckpointed(byte[] volume, int blockSize, FileBlocks journal) {
         Map<Long, byte[]> before = new HashMap<>();
