@@ -174,7 +174,7 @@ class CrashTest {
         }
         boolean mounted = crashed.requireSameWithout(space.free(), zeros, fastCommits, name);
         if (!fastCommits) {
-            crashed.requireReplayedLikeE2fsck(name);
+            crashed.requireReplayedLikeDebugfs(name);
         }
         return mounted;
     }
