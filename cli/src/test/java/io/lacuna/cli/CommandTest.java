@@ -320,7 +320,7 @@ class CommandTest {
         Path guest = directory.resolve("guest.raw");
         Tools.shell("truncate -s 24M \"$1\"; mke2fs -q -F -t ext4 -b 1024 -E nodiscard \"$1\"", guest);
         for (int crash = 0; crash < 2; crash++) {
-            CrashedGuest.crash(guest, "data=ordered", crash, 150, 2);
+            CrashedGuest.crash(guest, "data=ordered", crash, 150, CrashedGuest.End.POWER_CUT);
         }
         // All of it stored, so that there is something to gain.
         Path image = directory.resolve("crashed.raw");
@@ -342,10 +342,11 @@ class CommandTest {
         assertEquals("reclaimed", jq(".images[0].volumes[0].status"));
         assertTrue(jq(".images[0].volumes[0].evidence[0]").matches("journal replayed in memory: \\d+ transactions?, \\d+ blocks?.*"), out);
         assertTrue(Long.parseLong(jq(".images[0].hostBytesBefore")) - Long.parseLong(jq(".images[0].hostBytesAfter")) > 1 << 20, out);
-        String said = CrashedGuest.repair(guest);
+        CrashedGuest.Repair repair = CrashedGuest.repair(guest);
+        assertTrue(repair.isComplete(), repair.said());
         for (Path reclaimed : new Path[] {image, copy}) {
-            assertEquals(said, CrashedGuest.repair(reclaimed));
-            CrashedGuest.requireSameTrees(guest, reclaimed, "ro", true, reclaimed.toString());
+            assertEquals(repair, CrashedGuest.repair(reclaimed));
+            assertTrue(CrashedGuest.requireSameTrees(guest, reclaimed, "ro", reclaimed.toString()));
         }
     }
 

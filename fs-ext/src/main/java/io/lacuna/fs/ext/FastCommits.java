@@ -52,7 +52,8 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
             return NONE;
         }
         // The first block behind the log stays unused. One who did use it would mean another layout than the one that we know.
-        if (isHead(blocks.read(journal.logEnd()), expected)) {
+        ByteBuffer before = blocks.read(journal.logEnd()).order(ByteOrder.LITTLE_ENDIAN);
+        if (isHead(before) && !isOfAnother(before, expected)) {
             throw new UnsupportedException("the file system's fast commits begin a block earlier than those of Linux: start the "
                     + "guest and shut it down cleanly");
         }
@@ -60,7 +61,7 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
         boolean goesOn = true;
         for (long block = journal.logEnd() + 1; block < journal.maxLength(); block++) {
             ByteBuffer bytes = blocks.read(block).order(ByteOrder.LITTLE_ENDIAN);
-            if (block == journal.logEnd() + 1 && !isHead(bytes, expected)) {
+            if (block == journal.logEnd() + 1 && (!isHead(bytes) || isOfAnother(bytes, expected))) {
                 return NONE;
             }
             goesOn = scan.readBlock(bytes);
@@ -80,9 +81,13 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
         return new FastCommits(scan.commits, scan.inodes, scan.bodies, scan.ranges);
     }
 
-    private static boolean isHead(ByteBuffer block, int expected) {
-        ByteBuffer b = block.order(ByteOrder.LITTLE_ENDIAN);
-        return b.getShort(0) == HEAD && b.getShort(2) == 8 && b.getInt(RECORD + 4) == expected;
+    private static boolean isHead(ByteBuffer block) {
+        return block.getShort(0) == HEAD;
+    }
+
+    /** @return whether a head is sound, and one of another transaction, so that nothing counts that follows */
+    private static boolean isOfAnother(ByteBuffer block, int expected) {
+        return block.getShort(2) == 8 && block.getInt(RECORD) == 0 && block.getInt(RECORD + 4) != expected;
     }
 
     /** Reads on, as the kernel does, to the last commit that is whole. Whatever is named counts, whole or not. */

@@ -245,11 +245,12 @@ final class JournalLog {
             if (suspicious || !superblock.has(JournalSuperblock.ASYNC_COMMIT)) {
                 throw corrupt(at, "transaction " + number() + ": checksum", "another", "one that fails");
             }
+            // Of two, Linux replays the first one, unseen.
+            requireUninterrupted(at);
             interrupted = true;
             interruptedTransaction = transaction;
-        } else if (interrupted) {
-            throw corrupt(at, "transaction " + number() + ": place", "none behind a transaction with a wrong checksum", "there");
         } else {
+            requireUninterrupted(at);
             if (damage != null) {
                 throw damage;
             }
@@ -265,6 +266,12 @@ final class JournalLog {
         crc32 = ~0;
         transaction++;
         return true;
+    }
+
+    private void requireUninterrupted(long at) throws CorruptException {
+        if (interrupted) {
+            throw corrupt(at, "transaction " + number() + ": place", "none behind a transaction with a wrong checksum", "there");
+        }
     }
 
     private void addNames(JournalEntries entries) throws IOException {

@@ -60,11 +60,16 @@ final class NamedInodes {
         ByteBuffer root = inode.slice(0x28, 60).order(ByteOrder.LITTLE_ENDIAN);
         if ((root.getShort(0) & 0xFFFF) == FileBlocks.EXTENT_MAGIC) {
             addNode(root, -1);
-        } else if ((kind == 0x8000 || kind == 0x4000) && (flags & (Inode.EXTENTS | Inode.INLINE_DATA)) == 0
-                && inode.getShort(0x1A) != 0) {
+        } else if ((kind == 0x8000 || kind == 0x4000 || kind == 0xA000 && !isFastSymlink(inode))
+                && (flags & (Inode.EXTENTS | Inode.INLINE_DATA)) == 0 && inode.getShort(0x1A) != 0) {
             throw new UnsupportedException("the file system's fast commits name a file without extents, of which they cannot tell "
                     + "what is in use: start the guest and shut it down cleanly");
         }
+    }
+
+    /** @return whether a symbolic link has its target in place of block numbers */
+    private static boolean isFastSymlink(ByteBuffer inode) {
+        return Integer.compareUnsigned(inode.getInt(0x04), 60) < 0;
     }
 
     private void addNode(ByteBuffer node, int depthExpected) throws IOException {

@@ -175,6 +175,17 @@ class FastCommitTest {
     }
 
     @Test
+    void longSymlinksWithoutExtentsAreRefused() throws IOException {
+        int inode = inodeAt(FILE);
+        maker.image.put16(inode, 0xA1FF).put16(inode + 0x1A, 1).put32(inode + 0x20, 0).put32(inode + 0x28, 0);
+        head(NEXT).record(DEL_RANGE, ints(FILE, 0, 1)).tail(NEXT).write();
+        maker.image.put32(inode + 4, 59);
+        assertFalse(free().isEmpty());
+        maker.image.put32(inode + 4, 60);
+        refused("a file without extents");
+    }
+
+    @Test
     void thoseOfAnEarlierTransactionDoNotCount() throws IOException {
         long block = target();
         head(NEXT - 1).addRange(FILE, block, 7).tail(NEXT - 1).write();
@@ -195,7 +206,7 @@ class FastCommitTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"wrong checksum", "another transaction", "no end", "unknown tag", "length of a range", "length past the block"})
+    @CsvSource({"wrong checksum", "another transaction", "no end", "unknown tag", "length of a range", "length past the block", "length of the head"})
     void aFirstCommitThatIsNotWholeIsRefused(String what) throws IOException {
         long block = target();
         head(NEXT);
@@ -209,6 +220,10 @@ class FastCommitTest {
             case "no end" -> addRange(FILE, block, 7);
             case "unknown tag" -> record(10, new byte[4]).tail(NEXT);
             case "length of a range" -> record(ADD_RANGE, new byte[12]).tail(NEXT);
+            case "length of the head" -> {
+                records.reset();
+                record(HEAD, ints(0, NEXT, 0)).addRange(FILE, block, 7).tail(NEXT);
+            }
             default -> record(PAD, new byte[2000]).tail(NEXT);
         }
         write();
@@ -227,6 +242,9 @@ class FastCommitTest {
         refused("inode number");
         records.reset();
         record(HEAD, ints(1, NEXT)).tail(NEXT).write();
+        refused("fast commits: features");
+        records.reset();
+        record(HEAD, ints(1, NEXT - 1)).tail(NEXT - 1).write();
         refused("fast commits: features");
     }
 
