@@ -126,7 +126,7 @@ public final class ExtentSet implements Iterable<Extent> {
                 j++;
             }
         }
-        return merged.build();
+        return merged.buildOr(this, other);
     }
 
     public ExtentSet intersect(ExtentSet other) {
@@ -145,7 +145,7 @@ public final class ExtentSet implements Iterable<Extent> {
                 j++;
             }
         }
-        return common.build();
+        return common.buildOr(this, other);
     }
 
     public ExtentSet intersect(Extent range) {
@@ -154,7 +154,7 @@ public final class ExtentSet implements Iterable<Extent> {
         for (; index < count && bounds[2 * index] < range.end(); index++) {
             common.append(Math.max(bounds[2 * index], range.offset()), Math.min(bounds[2 * index + 1], range.end()));
         }
-        return common.build();
+        return common.buildOr(this);
     }
 
     /** @return the bytes of this set that are not in the other */
@@ -177,7 +177,7 @@ public final class ExtentSet implements Iterable<Extent> {
                 rest.append(position, end);
             }
         }
-        return rest.build();
+        return rest.buildOr(this);
     }
 
     /**
@@ -229,7 +229,7 @@ public final class ExtentSet implements Iterable<Extent> {
                 whole.append(bounds[2 * i] + gap, end);
             }
         }
-        return whole.build();
+        return whole.buildOr(this);
     }
 
     /** @return the ranges that are at least this long, whole */
@@ -240,7 +240,7 @@ public final class ExtentSet implements Iterable<Extent> {
                 large.append(bounds[2 * i], bounds[2 * i + 1]);
             }
         }
-        return large.build();
+        return large.buildOr(this);
     }
 
     @Override
@@ -346,6 +346,16 @@ public final class ExtentSet implements Iterable<Extent> {
                 sortAndMerge();
             }
             return new ExtentSet(Arrays.copyOf(bounds, 2 * count), count);
+        }
+
+        /** @return one of these sets if it is the same: it is in memory already, and there may be millions of ranges */
+        private ExtentSet buildOr(ExtentSet... known) {
+            for (ExtentSet set : known) {
+                if (sorted && Arrays.equals(bounds, 0, 2 * count, set.bounds, 0, 2 * set.count)) {
+                    return set;
+                }
+            }
+            return build();
         }
 
         private void sortAndMerge() {

@@ -1,6 +1,7 @@
 package io.lacuna.blockio;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.BitSet;
@@ -63,6 +64,17 @@ class ExtentSetProperties {
         assertEquals(union, bits(set(a).union(set(b))));
         assertEquals(common, bits(set(a).intersect(set(b))));
         assertEquals(rest, bits(set(a).minus(set(b))));
+    }
+
+    /** There may be millions of ranges, and most steps of a plan change none. */
+    @Property
+    void whatChangesNothingTakesNoMemory(@ForAll("extents") List<Extent> extents) {
+        ExtentSet set = ExtentSet.of(extents.toArray(Extent[]::new));
+        assertSame(set, set.union(set));
+        assertSame(set, set.intersect(ExtentSet.ofRange(0, Long.MAX_VALUE)));
+        assertSame(set, set.minus(ExtentSet.EMPTY));
+        assertSame(set, set.atLeast(1));
+        assertSame(set, set.inwardTo(1));
     }
 
     @Property
