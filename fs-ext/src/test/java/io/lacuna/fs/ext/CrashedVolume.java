@@ -165,7 +165,7 @@ record CrashedVolume(Path file) {
             Superblock superblock = Superblock.read(source);
             Journal journal = Journal.read(source, superblock);
             BlockSource after = Replay.of(source, superblock, journal).volume();
-            String said = Tools.ok("debugfs", "-w", "-R", "journal_run", copy.toString());
+            String said = Tools.ok("debugfs", "-n", "-w", "-R", "journal_run", copy.toString());
             byte[] expected = Files.readAllBytes(copy);
             assertEquals(0, expected[Superblock.OFFSET + 0x60] & 0x04, () -> name + ": not replayed, " + said);
             ByteBuffer found = ByteBuffer.allocate(expected.length);

@@ -33,7 +33,7 @@ record LoggedByDebugfs(List<Logged> blocks, List<long[]> commits) {
     }
 
     static LoggedByDebugfs read(Path file) {
-        Matcher line = LINE.matcher(Tools.ok("debugfs", "-R", "logdump -a", file.toString()));
+        Matcher line = LINE.matcher(Tools.ok("debugfs", "-n", "-R", "logdump -a", file.toString()));
         List<Logged> blocks = new ArrayList<>();
         List<long[]> commits = new ArrayList<>();
         long sequence = -1;
