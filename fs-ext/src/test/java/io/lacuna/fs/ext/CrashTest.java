@@ -37,7 +37,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 class CrashTest {
 
-    private static final int ROUNDS = Boolean.getBoolean("lacuna.long") ? 40 : 8;
+    private static final int ROUNDS = Boolean.getBoolean("lacuna.long") ? 40 : 7;
     /** Of so many images one is also looked at as if the power had been cut right before its last commit block. */
     private static final int TORN = 3;
 
