@@ -147,7 +147,8 @@ class HostLimitsTest {
         ImageReport report = ReclaimRun.run(image, kind.reclaim(ReclaimMode.COMPACT).build());
         assertNull(report.reason());
         long moved = moved(report) * kind.blockSize();
-        assertTrue(moved > 2 * room, "only " + moved + " bytes moved, with room for " + room + ": " + report.remarks());
+        // Whoever kept the old places until the end would have had no room.
+        assertTrue(moved > room, "only " + moved + " bytes moved, with room for " + room + ": " + report.remarks());
         assertTrue(ImageKind.length(image) < length);
         assertEquals(List.of(), disk.differences(kind.byQemu(image, directory), free, kind.zeroed(free)));
         kind.check(image);
