@@ -16,7 +16,7 @@ final class ProofSyntax {
     static void addTo(CommandSpec reclaim) {
         reclaim.addOption(Syntax.value("WHAT", Verify.class, "live: read all bytes that stay, before and after, and compare their "
                 + "SHA-256; a difference is status 4. none (default, unless --sign is given): compare nothing.", "--verify")
-                .converters(Converter.word(Verify.class)).build());
+                .converters(new Converter<>(Values.word(Verify.class))).build());
         reclaim.addOption(file("KEY", "Sign the report with KEY: PEM with an Ed25519 key (FILE.sig; see 'lacuna keygen'), or with an RSA, "
                 + "ECDSA or Ed25519 key and its certificates, or PKCS#12 (FILE.p7s). Sets --verify live.", "--sign"));
         reclaim.addOption(file("FILE", "The first line of FILE is the password of KEY.", "--password-file"));

@@ -106,11 +106,11 @@ final class Syntax {
         spec.addOption(value("MODE", ReclaimMode.class, "deallocate (default): unmap blocks that are wholly free, and release "
                 + "the free parts of the others. punch: release only, and change no table of the format. compact: deallocate, then "
                 + "move blocks from the end into the gaps, so that the file becomes shorter.", "--mode")
-                .converters(Converter.word(ReclaimMode.class)).build());
+                .converters(new Converter<>(Values.word(ReclaimMode.class))).build());
         spec.addOption(value("SIZE", long.class, "Release only whole multiples of SIZE (default: the finest that the host "
-                + "can; smaller values mean that).", "--granularity").converters(Converter.granularity()).build());
+                + "can; smaller values mean that).", "--granularity").converters(new Converter<>(Values.granularity())).build());
         spec.addOption(value("SIZE", long.class, "Leave free ranges alone that are shorter than SIZE.", "--min-extent")
-                .converters(Converter.size()).build());
+                .converters(new Converter<>(Values.size())).build());
         spec.addOption(include("release"));
         spec.addOption(flag("Also release blocks that hold nothing but zeros, in use or not, also in volumes that are skipped: they "
                 + "read the same afterwards. Reads all that the image stores.", "--zeroes"));
@@ -123,7 +123,7 @@ final class Syntax {
                 + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());
         ProofSyntax.addTo(spec);
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
-                .converters(Converter.jobs()).build());
+                .converters(new Converter<>(Values.jobs())).build());
         return spec;
     }
 
@@ -141,7 +141,7 @@ final class Syntax {
                         + "complete: whatever goes wrong, nothing of the copy is left.");
         spec.addOption(value("FORMAT", OutputFormat.class, "The copy's format: raw (sparse), qcow2, vhd, vhdx, vmdk "
                 + "(monolithicSparse), vmdk-stream (streamOptimized) or vdi. Without it the suffix of OUT decides.", "-O", "--to")
-                .converters(Converter.outputFormat()).build());
+                .converters(new Converter<>(Values.outputFormat())).build());
         spec.addOption(flag("Compress the data (qcow2; vmdk-stream is always compressed).", "-c", "--compress"));
         spec.addOption(flag("Keep the parent: the copy names it and holds only the image's own data (qcow2). Without this option the "
                 + "data of all parents is copied, and the copy has none.", "--keep-chain"));
@@ -175,7 +175,7 @@ final class Syntax {
 
     private static OptionSpec include(String verb) {
         return value("WHAT", List.class, "Also " + verb + " gaps (space between partitions) or swap (the content of swap "
-                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(Converter.word(Include.class))
+                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(new Converter<>(Values.word(Include.class)))
                 .splitRegex(",").build();
     }
 
@@ -193,7 +193,7 @@ final class Syntax {
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
         spec.addOption(value("FORMAT", String.class, "The image's format: " + String.join(", ", DiskImages.formatNames())
                 + ". Without it the signature decides; fix it to raw for a raw disk whose guest could have written the "
-                + "signature of another format.", "-f", "--format").converters(Converter.format()).build());
+                + "signature of another format.", "-f", "--format").converters(new Converter<>(Values.format())).build());
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());

@@ -12,9 +12,9 @@ import io.lacuna.diskimage.undo.UndoRecorder;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
+import java.util.stream.Stream;
 
 /** Opens disk images: takes the locks, looks for users, finds the format, follows the image's links as far as allowed. */
 public final class DiskImages {
@@ -72,9 +72,8 @@ public final class DiskImages {
 
     /** @return the names of all formats that can be read, "raw" first */
     public static List<String> formatNames() {
-        return formats().stream().map(DiskImageFormat::name)
-                .sorted(Comparator.comparing((String name) -> !name.equals(RawFormat.NAME)).thenComparing(name -> name))
-                .toList();
+        Stream<String> others = formats().stream().map(DiskImageFormat::name).filter(name -> !name.equals(RawFormat.NAME)).sorted();
+        return Stream.concat(Stream.of(RawFormat.NAME), others).toList();
     }
 
     /** Loads the formats and the native calls, which takes a while, so that a program can have it done beside other work. */

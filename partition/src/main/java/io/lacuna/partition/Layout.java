@@ -58,7 +58,7 @@ record Layout(String scheme, List<Partition> partitions, ExtentSet tables, Exten
                 order.add(i);
             }
         }
-        order.sort(Comparator.comparingLong(i -> partitions[i].offset()));
+        order.sort((one, other) -> Long.compare(partitions[one].offset(), partitions[other].offset()));
         int furthest = -1;
         for (int current : order) {
             if (furthest >= 0 && partitions[current].offset() < partitions[furthest].end()) {
