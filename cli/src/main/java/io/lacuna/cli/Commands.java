@@ -13,6 +13,7 @@ import io.lacuna.engine.RunReport;
 import io.lacuna.blockio.Progress;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -175,8 +176,19 @@ final class Commands {
                 // Who signs wants to prove something.
                 .verify(result.matchedOptionValue("--verify", result.hasMatchedOption("--sign") ? Verify.LIVE : Verify.NONE))
                 .listDiscarded(result.hasMatchedOption("--sign"))
-                .children(result.matchedOptionValue("--children", List.of()))
+                .children(children(result))
                 .build();
+    }
+
+    private static List<Path> children(ParseResult result) {
+        List<Path> children = result.matchedOptionValue("--children", List.of());
+        for (Path child : children) {
+            // A name that is mistyped would be a child that nobody asks.
+            if (!Files.exists(child)) {
+                throw new ParameterException(result.commandSpec().commandLine(), "--children: " + child + ": no such file or directory");
+            }
+        }
+        return children;
     }
 
     static VolumeOptions volumeOptions(ParseResult result) {

@@ -103,7 +103,7 @@ class CommandTest {
     @ParameterizedTest
     @ValueSource(strings = {"", "reclaim", "frobnicate x", "reclaim --mode zap x", "reclaim --granularity 100 x", "reclaim --granularity 2TiB x",
         "reclaim --min-extent much x", "reclaim --jobs 0 x", "reclaim --include everything x", "reclaim --frob x", "inspect --dry-run x",
-        "reclaim --format x86 y"})
+        "reclaim --format x86 y", "reclaim --children nowhere x"})
     void wrongUsageIsStatus2AndSaysWhy(String arguments) {
         assertEquals(2, lacuna(arguments.isEmpty() ? new String[0] : arguments.split(" ")));
         assertTrue(err.contains("lacuna") && out.isEmpty(), out + err);

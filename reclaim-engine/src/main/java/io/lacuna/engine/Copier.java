@@ -39,16 +39,23 @@ public final class Copier {
     private final CopyOptions options;
     private final OpenedImage opened;
     private final DiskImage image;
+    private final List<ChildImage> children;
     private final List<String> remarks = new ArrayList<>();
 
-    private Copier(Path source, Path out, CopyOptions options, OpenedImage opened) {
+    private Copier(Path source, Path out, CopyOptions options, OpenedImage opened) throws IOException {
         this.source = source;
         this.out = out;
         this.options = options;
         this.opened = opened;
         this.image = opened.image();
+        RunContext context = RunContext.ofOneImage();
+        this.children = context.search().of(opened, List.of(), context.held()).children();
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
+        if (!children.isEmpty()) {
+            remarks.add("Other images are based on this one (" + ParentRule.names(children) + "). Never put the copy in its place beneath "
+                    + "them (rebase, or a new file under the old name): they may use what is free here, and the copy does not have it.");
+        }
     }
 
     /** Copies. Never throws for what is wrong with the image or the place; then nothing of the copy is left. */
@@ -197,6 +204,6 @@ public final class Copier {
         long hostBytes = image.hostBytes();
         return new ImageReport(source, image.format(), opened.formatProbed() ? "probed" : "fixed", image.virtualSize(),
                 ImageReport.Verdict.COPIED, null, hostBytes, hostBytes, 0, 0, 0, Reclaimer.millisSince(startNanos), layers,
-                reports, remarks, null, List.of());
+                reports, remarks, null, children);
     }
 }

@@ -78,7 +78,8 @@ final class ParentRule implements Closeable {
         return remarks;
     }
 
-    private static String names(List<ChildImage> children) {
+    /** @return the first few, for a sentence */
+    static String names(List<ChildImage> children) {
         StringBuilder names = new StringBuilder();
         for (int i = 0; i < Math.min(SHOWN_CHILDREN, children.size()); i++) {
             names.append(i == 0 ? "" : ", ").append(children.get(i).path());

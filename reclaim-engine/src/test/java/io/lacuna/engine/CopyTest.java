@@ -1,6 +1,7 @@
 package io.lacuna.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -203,6 +204,21 @@ class CopyTest {
         Path kept = directory.resolve("kept.qcow2");
         copied(top, kept, options(OutputFormat.QCOW2, false, true, false));
         assertEquals(List.of(), disk.differences(toRaw(kept, "qcow2"), free, ExtentSet.ofRange(place, 65536)));
+    }
+
+    /** What is free in a parent can be in use in its children. */
+    @Test
+    void theCopyOfAParentSaysThatItIsNoParent() throws IOException {
+        Path base = directory.resolve("base.qcow2");
+        Path child = directory.resolve("child.qcow2");
+        Tools.shell("cp \"$1\" \"$2\"; qemu-img create -q -f qcow2 -b \"$2\" -F qcow2 \"$3\"", qcow2, base, child);
+        CopyReport report = copy(base, directory.resolve("copy.raw"), options(OutputFormat.RAW, false, false, false));
+        assertTrue(report.source().remarks().toString().contains("Never put the copy in its place beneath them"),
+                () -> report.source().remarks().toString());
+        assertEquals(List.of(child.toRealPath()), report.source().children().stream().map(ChildImage::path).toList());
+        CopyReport ofChild = copy(child, directory.resolve("copy-of-child.raw"), options(OutputFormat.RAW, false, false, false));
+        assertEquals(List.of(), ofChild.source().children());
+        assertFalse(ofChild.source().remarks().toString().contains("beneath them"), () -> ofChild.source().remarks().toString());
     }
 
     /** By a program that asks for no lock; the image's own file stays as it is. */

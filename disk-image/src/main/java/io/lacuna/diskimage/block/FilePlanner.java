@@ -62,7 +62,7 @@ record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet 
 
     FilePlan plan(ExtentSet holes) {
         if (packing == null) {
-            return new FilePlan(side, side.punches(holes, side.map().allocated().intersect(holes)),
+            return new FilePlan(side, side.punches(holes, side.map().allocated().intersect(holes), side.file().size()),
                     side.stored().intersect(holes).totalBytes(), null);
         }
         ExtentSet.Builder written = ExtentSet.builder();
@@ -72,7 +72,7 @@ record FilePlanner(HostSide side, ExtentSet pieces, ExtentSet blocks, ExtentSet 
         ExtentSet atTargets = side.hostBlocksOf(written.build());
         ExtentSet elsewhere = side.map().allocated().minus(packing.targets());
         long size = newSize();
-        ExtentSet punches = side.punches(holes, elsewhere.union(atTargets).intersect(holes))
+        ExtentSet punches = side.punches(holes, elsewhere.union(atTargets).intersect(holes), side.file().size())
                 .intersect(ExtentSet.ofRange(0, Math.min(size, side.file().size())));
         // What is stored now, less what will be.
         ExtentSet kept = ExtentSet.ofRange(0, size + Math.floorMod(-size, side.hostBlock()));

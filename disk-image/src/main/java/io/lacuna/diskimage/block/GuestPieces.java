@@ -1,5 +1,6 @@
 package io.lacuna.diskimage.block;
 
+import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsupportedException;
@@ -21,8 +22,13 @@ final class GuestPieces {
     private long[] lengths = new long[64];
     private int count;
 
-    /** Adds a piece behind all others; one that continues the last becomes part of it. */
-    void add(long guest, int file, long host, long length) throws UnsupportedException {
+    /**
+     * Adds a piece behind all others; one that continues the last becomes part of it.
+     *
+     * @throws CorruptException if the last one lies there: a map of nothing but zeros, which costs the host no storage, would
+     *     make as many pieces as it has entries, only for {@link SingleUse} to refuse them
+     */
+    void add(long guest, int file, long host, long length) throws CorruptException, UnsupportedException {
         if (host > OFFSET_MASK || file >= MAX_FILES) {
             throw new UnsupportedException("the image's files are too many or too large: byte " + host + " of file " + file);
         }
@@ -30,6 +36,10 @@ final class GuestPieces {
         if (count > 0 && guests[count - 1] + lengths[count - 1] == guest && hosts[count - 1] + lengths[count - 1] == place) {
             lengths[count - 1] += length;
             return;
+        }
+        if (count > 0 && place < hosts[count - 1] + lengths[count - 1] && hosts[count - 1] < place + length) {
+            throw new CorruptException("table of blocks", host, "every place of the file used once",
+                    "one used for the free bytes " + guests[count - 1] + " and " + guest + " of the disk");
         }
         if (count == guests.length) {
             int larger = Math.addExact(count, count / 2);

@@ -19,10 +19,10 @@ import java.util.List;
  * @param granularity bytes; a hole is a whole number of these
  * @param hostBlock bytes that the host stores or releases together
  * @param alignment where any of these starts, modulo the granularity
- * @param punchable false if the host cannot punch holes
+ * @param obstacle why the host cannot punch holes, for the middle of a sentence; null if it can
  */
-record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, long hostBlock, long alignment,
-        boolean punchable) {
+public record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, long hostBlock, long alignment,
+        String obstacle) {
 
     /** What an unpunchable host is taken to allocate by, for the sake of counting. */
     private static final long USUAL_HOST_BLOCK = 4096;
@@ -32,7 +32,7 @@ record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, 
      * @param remarks receives sentences for the report
      * @throws UnsupportedException if the host cannot punch and must
      */
-    static HostSide of(HostFile file, DeallocationRequest request, boolean mustPunch, List<String> remarks)
+    public static HostSide of(HostFile file, DeallocationRequest request, boolean mustPunch, List<String> remarks)
             throws IOException {
         HostMap map = file.map();
         ExtentSet stored = map.allocated().minus(map.shared());
@@ -54,13 +54,13 @@ record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, 
             if (asked != request.granularity() && asked != least) {
                 remark(remarks, "The granularity was rounded up to " + asked + " bytes, a multiple of the host's " + least + ".");
             }
-            return new HostSide(file, map, stored, asked, least, support.alignment(), true);
+            return new HostSide(file, map, stored, asked, least, support.alignment(), null);
         } catch (UnsupportedException e) {
             if (mustPunch) {
                 throw e;
             }
-            remark(remarks, "Nothing was punched: " + e.reason() + ".");
-            return new HostSide(file, map, stored, USUAL_HOST_BLOCK, USUAL_HOST_BLOCK, 0, false);
+            remark(remarks, "Nothing is punched: " + e.reason() + ".");
+            return new HostSide(file, map, stored, USUAL_HOST_BLOCK, USUAL_HOST_BLOCK, 0, e.reason());
         }
     }
 
@@ -70,9 +70,18 @@ record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, 
         }
     }
 
+    public boolean punchable() {
+        return obstacle == null;
+    }
+
+    /** @return the same file with the smallest holes that the host can make, whatever was asked for */
+    public HostSide finest() {
+        return new HostSide(file, map, stored, hostBlock, hostBlock, alignment, obstacle);
+    }
+
     /** @return the holes that fit into these bytes; the end of the file counts as the end of a host block */
-    ExtentSet inward(ExtentSet unneeded) {
-        if (!punchable || unneeded.isEmpty()) {
+    public ExtentSet inward(ExtentSet unneeded) {
+        if (!punchable() || unneeded.isEmpty()) {
             return ExtentSet.EMPTY;
         }
         long size = file.size();
@@ -83,17 +92,21 @@ record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, 
     }
 
     /**
-     * @param holes ranges that nothing needs, as {@link #inward} gives them
+     * @param holes ranges that nothing needs
      * @param released what the host stores in them
+     * @param limit byte; nothing is needed behind it
      * @return the calls that release it: the holes, without the empty blocks at their ends
      */
-    ExtentSet punches(ExtentSet holes, ExtentSet released) {
+    public ExtentSet punches(ExtentSet holes, ExtentSet released, long limit) {
         ExtentSet.Builder punches = ExtentSet.builder();
-        long end = file.size();
+        long end = Math.min(file.size(), up(limit));
         for (Extent hole : holes) {
+            if (hole.offset() >= end) {
+                break;
+            }
             ExtentSet inside = released.intersect(hole);
-            if (!inside.isEmpty() && hole.offset() < end) {
-                long from = Math.max(hole.offset(), down(inside.start(0)));
+            if (!inside.isEmpty()) {
+                long from = Math.max(up(hole.offset()), down(inside.start(0)));
                 long to = Math.min(Math.min(hole.end(), end), up(inside.end(inside.count() - 1)));
                 punches.add(from, Math.max(0, to - from));
             }
@@ -102,7 +115,7 @@ record HostSide(HostFile file, HostMap map, ExtentSet stored, long granularity, 
     }
 
     /** @return the host blocks that hold any of these bytes */
-    ExtentSet hostBlocksOf(ExtentSet bytes) {
+    public ExtentSet hostBlocksOf(ExtentSet bytes) {
         ExtentSet.Builder blocks = ExtentSet.builder();
         for (Extent range : bytes) {
             long from = Math.max(0, range.offset() - Math.floorMod(range.offset() - alignment, hostBlock));

@@ -3,6 +3,7 @@ package io.lacuna.diskimage.qcow2;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.block.HostSide;
 import java.io.IOException;
 import java.util.Arrays;
 
@@ -16,7 +17,7 @@ final class CandidateSorter {
     private final ReferenceScan scan;
     private final TableChanges changes;
     private final RetainedBytes retained;
-    private final HostHoles target;
+    private final HostSide target;
     private final ExtentSet free;
     private final ExtentSet doubtful;
     private final boolean unmapping;
@@ -35,7 +36,7 @@ final class CandidateSorter {
      * @param doubtful clusters whose counts are above the references found, as byte ranges
      */
     CandidateSorter(Qcow2Header header, ReferenceScan scan, TableChanges changes, RetainedBytes retained,
-            HostHoles target, ExtentSet free, ExtentSet doubtful, ReclaimMode mode) {
+            HostSide target, ExtentSet free, ExtentSet doubtful, ReclaimMode mode) {
         this.header = header;
         this.scan = scan;
         this.changes = changes;

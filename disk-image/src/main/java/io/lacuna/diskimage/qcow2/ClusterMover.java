@@ -4,6 +4,7 @@ import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.diskimage.block.HostSide;
 import java.io.IOException;
 import java.util.function.LongConsumer;
 
@@ -109,7 +110,7 @@ final class ClusterMover {
 
     /** @return bytes that the host must find for a cluster, unless it can never get any back before the file is cut */
     private long needed(long from, long to) {
-        HostHoles image = compaction.image();
+        HostSide image = compaction.image();
         if (!image.punchable() || image.map().allocated().contains(to, header.clusterSize())) {
             return 0;
         }
@@ -171,7 +172,7 @@ final class ClusterMover {
 
     /** Punches what nothing refers to any more, if storage was taken elsewhere. */
     private void releaseStorage() throws IOException {
-        HostHoles image = compaction.image().finest();
+        HostSide image = compaction.image().finest();
         if (extra == 0 || !image.punchable()) {
             return;
         }

@@ -2,6 +2,7 @@ package io.lacuna.diskimage.qcow2;
 
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
+import io.lacuna.diskimage.block.HostSide;
 import java.io.IOException;
 import java.util.List;
 
@@ -11,7 +12,7 @@ final class ClusterPacking {
     private final Qcow2Header header;
     private final HostFile file;
     private final ReferenceScan scan;
-    private final HostHoles image;
+    private final HostSide image;
     private final Compaction compaction;
     private final ExtentSet holes;
     private final ExtentSet leftGaps;
@@ -23,7 +24,7 @@ final class ClusterPacking {
      * @param doubtful clusters whose counts are above the references found
      */
     ClusterPacking(Qcow2Header header, HostFile file, long[] l1, ReferenceScan scan, TableChanges changes,
-            CandidateSorter sorter, ExtentSet unused, ExtentSet doubtful, HostHoles image) throws IOException {
+            CandidateSorter sorter, ExtentSet unused, ExtentSet doubtful, HostSide image) throws IOException {
         this.header = header;
         this.file = file;
         this.scan = scan;

@@ -2,6 +2,7 @@ package io.lacuna.diskimage.qcow2;
 
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.diskimage.block.HostSide;
 
 /**
  * How the image file becomes shorter, and what is stored of it afterwards.
@@ -13,14 +14,14 @@ import io.lacuna.blockio.ExtentSet;
  * @param read bytes of the file that must be the same at their new places
  * @param skipped whole clusters that the tables call zeros or the parent's, of which nothing is written
  */
-record Compaction(Relocation relocation, RefcountTable refcounts, HostHoles image, long clusterSize, ExtentSet read,
+record Compaction(Relocation relocation, RefcountTable refcounts, HostSide image, long clusterSize, ExtentSet read,
         ExtentSet skipped) {
 
     /**
      * @param unread bytes of the file that the tables call zeros or the parent's
      * @param free bytes of the file that nothing needs, inside clusters that stay mapped
      */
-    static Compaction of(Relocation relocation, ReferenceScan scan, HostHoles image, long clusterSize, ExtentSet unread,
+    static Compaction of(Relocation relocation, ReferenceScan scan, HostSide image, long clusterSize, ExtentSet unread,
             ExtentSet free) {
         // Tables are copied as they are: a part that is a hole now may have been written to by then.
         ExtentSet.Builder tables = ExtentSet.builder();

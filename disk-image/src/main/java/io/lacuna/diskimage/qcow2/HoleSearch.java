@@ -3,6 +3,7 @@ package io.lacuna.diskimage.qcow2;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.diskimage.block.HostSide;
 import java.util.Arrays;
 
 /**
@@ -19,8 +20,8 @@ final class HoleSearch {
     private final ReferenceScan scan;
     private final TableChanges changes;
     private final CandidateSorter sorter;
-    private final HostHoles image;
-    private final HostHoles data;
+    private final HostSide image;
+    private final HostSide data;
     private final ExtentSet unused;
     private final ExtentSet cuttable;
     private final ExtentSet pieces;
@@ -36,8 +37,8 @@ final class HoleSearch {
      * @param cuttable the same, to be cut off at the end of the file; null if the file must keep its size
      * @param takingAll whether clusters are unmapped that no hole can release: others will be moved there, or no hole can be made
      */
-    HoleSearch(Qcow2Header header, ReferenceScan scan, TableChanges changes, CandidateSorter sorter, HostHoles image,
-            HostHoles data, ExtentSet unused, ExtentSet cuttable, boolean takingAll) {
+    HoleSearch(Qcow2Header header, ReferenceScan scan, TableChanges changes, CandidateSorter sorter, HostSide image,
+            HostSide data, ExtentSet unused, ExtentSet cuttable, boolean takingAll) {
         this.header = header;
         this.scan = scan;
         this.changes = changes;

@@ -2,6 +2,7 @@ package io.lacuna.diskimage.qcow2;
 
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.diskimage.block.HostSide;
 
 /**
  * What has to be written of neighbouring clusters that go to neighbouring places. All ranges are bytes of the new places.
@@ -19,7 +20,7 @@ record MovedClusters(long distance, ExtentSet live, ExtentSet written, ExtentSet
      * @param length bytes of whole clusters
      */
     static MovedClusters of(long from, long to, long length, Compaction compaction) {
-        HostHoles image = compaction.image();
+        HostSide image = compaction.image();
         Extent old = new Extent(from, length);
         ExtentSet places = ExtentSet.ofRange(to, length);
         ExtentSet live = compaction.read().intersect(old).shift(to - from);

@@ -7,6 +7,7 @@ import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.block.CompactionJournal;
+import io.lacuna.diskimage.block.HostSide;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,8 +30,8 @@ final class Qcow2Planner {
     private ReferenceScan scan;
     private RefcountTable.Comparison comparison;
     private TableChanges changes;
-    private HostHoles imageHoles;
-    private HostHoles dataHoles;
+    private HostSide imageHoles;
+    private HostSide dataHoles;
     private CompactionJournal journal;
     private boolean compacting;
 
@@ -67,8 +68,8 @@ final class Qcow2Planner {
                     + "), and punching alone changes no header: use the mode 'deallocate'");
         }
         // To unmap clusters of a data file without punching them would serve nobody: no other data can go there.
-        imageHoles = HostHoles.of(file, request, !unmapping && dataFile == null);
-        dataHoles = dataFile == null ? imageHoles : HostHoles.of(dataFile, request, true);
+        imageHoles = HostSide.of(file, request, !unmapping && dataFile == null, remarks);
+        dataHoles = dataFile == null ? imageHoles : HostSide.of(dataFile, request, true, remarks);
         compacting = request.mode() == ReclaimMode.COMPACT && canCompact();
         journal = request.mode() == ReclaimMode.PUNCH || file.isBlockDevice() ? null
                 : CompactionJournal.of(file, Qcow2Format.NAME, header.virtualSize());
@@ -167,9 +168,6 @@ final class Qcow2Planner {
                 unmapping && !file.isBlockDevice() && !hasUnknownOwners() ? comparison.unused() : null,
                 compacting || !dataHoles.punchable());
         search.run(l1, unmapping);
-        if (!imageHoles.punchable()) {
-            remarks.add("Nothing is punched: " + imageHoles.obstacle() + ".");
-        }
         ExtentSet ownerless = unused.union(comparison.leaked()).union(changes.freedTables());
         if (compacting) {
             return compacted(new ClusterPacking(header, file, l1, scan, changes, sorter,

@@ -77,6 +77,8 @@ final class RawImage implements DiskImage {
         if (ours.isEmpty()) {
             return;
         }
+        // Counted once: it takes a look at every extent.
+        long planned = ours.plannedBytes();
         long done = 0;
         for (Extent hole : ours.holes()) {
             long piece = file.isBlockDevice()
@@ -86,7 +88,7 @@ final class RawImage implements DiskImage {
                 long length = Math.min(piece, hole.end() - start);
                 file.punch(start, length);
                 done += ours.storedIn(new Extent(start, length));
-                progress.advanced(done, ours.plannedBytes());
+                progress.advanced(done, planned);
             }
         }
         file.sync();

@@ -6,9 +6,9 @@ import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.HostMap;
-import io.lacuna.blockio.PunchSupport;
 import io.lacuna.blockio.ReclaimMode;
 import io.lacuna.diskimage.block.FreeParts;
+import io.lacuna.diskimage.block.HostSide;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,29 +30,20 @@ record RawPlan(RawImage image, HostFile file, ExtentSet reclaimable, List<Retain
         long granularity, List<String> remarks) implements Deallocation {
 
     static RawPlan of(RawImage image, HostFile file, DeallocationRequest asked) throws IOException {
-        PunchSupport host = file.punchSupport();
         List<String> remarks = new ArrayList<>();
         DeallocationRequest request = asked.on(List.of(file), remarks);
         long size = file.size();
         if (!request.free().minus(ExtentSet.ofRange(0, size)).isEmpty()) {
             throw new IllegalArgumentException("free space behind the end of the disk");
         }
-        long granularity = granularity(host, request, remarks);
+        HostSide host = HostSide.of(file, request, true, remarks);
+        HostMap map = host.map();
+        long granularity = host.granularity();
         if (request.mode() == ReclaimMode.COMPACT) {
             remarks.add("A raw disk's length is the size of the disk, so compacting it is the same as deallocating.");
         }
-        HostMap map = file.map();
-        if (file.isBlockDevice()) {
-            remarks.add("A block device cannot tell which of its blocks are in use, so all free space is counted as stored, "
-                    + "and released again at each run.");
-        } else if (!map.exact()) {
-            remarks.add("The host's file system cannot tell where the file has holes, so all free space is counted as stored.");
-        }
-        if (!host.zeroes()) {
-            remarks.add("The device releases storage without a promise that it reads as zeros afterwards.");
-        }
 
-        String partial = granularity > host.granularity() ? FreeParts.COARSE : FreeParts.PARTIAL;
+        String partial = granularity > host.hostBlock() ? FreeParts.COARSE : FreeParts.PARTIAL;
         FreeParts parts = new FreeParts(request.free());
         ExtentSet large = parts.keep(FreeParts.SHORT,
                 request.free().atLeast(request.minExtent()));
@@ -71,21 +62,6 @@ record RawPlan(RawImage image, HostFile file, ExtentSet reclaimable, List<Retain
         return new RawPlan(image, file, reclaimable, parts.retained(), punched,
                 file.isBlockDevice() ? reclaimable : storedIn(punched, map, granularity, size), granularity,
                 List.copyOf(remarks));
-    }
-
-    private static long granularity(PunchSupport host, DeallocationRequest request, List<String> remarks) {
-        if (request.granularity() <= host.granularity()) {
-            return host.granularity();
-        }
-        // Boundaries of the asked size must be boundaries of the host's too.
-        long rest = request.granularity() % host.granularity();
-        if (rest == 0) {
-            return request.granularity();
-        }
-        long rounded = Math.addExact(request.granularity(), host.granularity() - rest);
-        remarks.add("The granularity was rounded up to " + rounded + " bytes, a multiple of the host's " + host.granularity()
-                + ".");
-        return rounded;
     }
 
     /** @return whole blocks, and the file's last block if all there is of it is in the set */

@@ -189,7 +189,7 @@ class BlockPlanProperties {
         boolean punchable = ((StrictHostFile) image.files.get(0)).isPunchable();
         assertAccounts(plan, punchable ? request.free().union(request.zeros()) : request.free());
         if (plan.retained().stream().anyMatch(part -> part.why().equals(FreeParts.UNPUNCHABLE))) {
-            assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("Nothing was punched")));
+            assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("Nothing is punched")));
         }
         boolean empty = plan.isEmpty();
         image.apply(plan, (done, total) -> assertTrue(done >= 0 && done <= total));

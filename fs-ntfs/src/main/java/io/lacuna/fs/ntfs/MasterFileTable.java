@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -163,24 +164,27 @@ final class MasterFileTable {
 
     /** @return every non-resident attribute of a file that has clusters */
     List<NtfsStream> streams(FileRecord base) throws IOException {
-        Set<AttributeKey> keys = new LinkedHashSet<>();
-        base.attributes().forEach(attribute -> keys.add(new AttributeKey(attribute.type(), attribute.name())));
+        Map<Integer, Set<String>> names = new LinkedHashMap<>();
+        base.attributes().forEach(attribute -> namesOf(attribute.type(), names).add(attribute.name()));
         boolean listed = base.attribute(Attribute.ATTRIBUTE_LIST, "").isPresent();
         if (listed) {
-            list(base).entries().forEach(entry -> keys.add(new AttributeKey(entry.type(), entry.name())));
+            list(base).entries().forEach(entry -> namesOf(entry.type(), names).add(entry.name()));
         }
         List<NtfsStream> streams = new ArrayList<>();
-        for (AttributeKey key : keys) {
-            if (listed && key.type() == Attribute.ATTRIBUTE_LIST) {
-                listStream(base).ifPresent(streams::add);   // it does not list itself
-            } else if (pieces(base, key.type(), key.name()).stream().noneMatch(Attribute::isResident)) {
-                streams.add(stream(base, key.type(), key.name()));
+        for (int type : names.keySet()) {
+            for (String name : names.get(type)) {
+                if (listed && type == Attribute.ATTRIBUTE_LIST) {
+                    listStream(base).ifPresent(streams::add);   // it does not list itself
+                } else if (pieces(base, type, name).stream().noneMatch(Attribute::isResident)) {
+                    streams.add(stream(base, type, name));
+                }
             }
         }
         return streams;
     }
 
-    private record AttributeKey(int type, String name) {
+    private static Set<String> namesOf(int type, Map<Integer, Set<String>> names) {
+        return names.computeIfAbsent(type, none -> new LinkedHashSet<>());
     }
 
     private void append(Attribute.Mapping piece, RunList.Builder runs) throws DiskFormatException {
