@@ -49,7 +49,7 @@ final class ErasedLog {
     }
 
     private static void requireErased(NtfsStream log, int checked) throws IOException {
-        log.prefetch(log.dataSize());
+        // Not announced ahead: the file records, which all else waits for, come first on their way from the disk.
         ByteBuffer chunk = ByteBuffer.allocateDirect((int) Math.min(CHUNK, log.dataSize()));
         for (long at = checked; at < log.dataSize(); at += chunk.limit()) {
             chunk.clear().limit((int) Math.min(CHUNK, log.dataSize() - at));
