@@ -38,7 +38,8 @@ final class MergeJars {
                     for (ZipEntry entry : (Iterable<ZipEntry>) in.stream().map(ZipEntry.class::cast)::iterator) {
                         byte[] content = in.getInputStream(entry).readAllBytes();
                         if (entry.getName().startsWith("META-INF/services/") && !entry.isDirectory()) {
-                            ByteArrayOutputStream joined = services.computeIfAbsent(entry.getName(), n -> new ByteArrayOutputStream());
+                            ByteArrayOutputStream joined = services.computeIfAbsent(entry.getName(),
+                                    n -> new ByteArrayOutputStream());
                             joined.write(content);
                             joined.write('\n');
                         } else if (isKept(entry.getName(), platform) && seen.add(entry.getName())) {

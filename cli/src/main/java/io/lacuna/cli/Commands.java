@@ -185,7 +185,8 @@ final class Commands {
         for (Path child : children) {
             // A name that is mistyped would be a child that nobody asks.
             if (!Files.exists(child)) {
-                throw new ParameterException(result.commandSpec().commandLine(), "--children: " + child + ": no such file or directory");
+                throw new ParameterException(result.commandSpec().commandLine(), "--children: " + child
+                        + ": no such file or directory");
             }
         }
         return children;

@@ -17,8 +17,8 @@ final class ProofSyntax {
         reclaim.addOption(Syntax.value("WHAT", Verify.class, "live: read all bytes that stay, before and after, and compare their "
                 + "SHA-256; a difference is status 4. none (default, unless --sign is given): compare nothing.", "--verify")
                 .converters(new Converter<>(Values.word(Verify.class))).build());
-        reclaim.addOption(file("KEY", "Sign the report with KEY: PEM with an Ed25519 key (FILE.sig; see 'lacuna keygen'), or with an RSA, "
-                + "ECDSA or Ed25519 key and its certificates, or PKCS#12 (FILE.p7s). Sets --verify live.", "--sign"));
+        reclaim.addOption(file("KEY", "Sign the report with KEY: PEM with an Ed25519 key (FILE.sig; see 'lacuna keygen'), or with "
+                + "an RSA, ECDSA or Ed25519 key and its certificates, or PKCS#12 (FILE.p7s). Sets --verify live.", "--sign"));
         reclaim.addOption(file("FILE", "The first line of FILE is the password of KEY.", "--password-file"));
         reclaim.addOption(Syntax.value("URL|FILE", String.class, "Have the signature stamped (RFC 3161) by a responder on this "
                 + "machine, http://127.0.0.1/...; or write the request for one elsewhere to FILE.", "--timestamp").build());
@@ -49,8 +49,8 @@ final class ProofSyntax {
         CommandSpec spec = CommandSpec.create().name(Syntax.KEYGEN);
         spec.addOption(Syntax.help());
         spec.usageMessage()
-                .description("Makes an Ed25519 key to sign reports with: the private one in KEY, for your eyes only, and the public one in "
-                        + "KEY.pub, for everybody who verifies. Never replaces a file.", "")
+                .description("Makes an Ed25519 key to sign reports with: the private one in KEY, for your eyes only, and the "
+                        + "public one in KEY.pub, for everybody who verifies. Never replaces a file.", "")
                 .footer("", "Examples:", "  lacuna keygen examiner", "", "Exit status: 0 done, 1 an I/O failure, 2 usage.");
         spec.addPositional(position("0", "KEY", "1", "The new file."));
         return spec;

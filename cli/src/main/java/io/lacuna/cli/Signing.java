@@ -45,8 +45,8 @@ record Signing(ReportSigner signer, URI responder, Path requestFile) {
             URI responder = stamp != null && TimeStamp.isUrl(stamp) ? TimeStamp.responder(stamp) : null;
             Path requestFile = stamp != null && responder == null ? Path.of(stamp) : null;
             if (requestFile != null && Files.exists(requestFile, LinkOption.NOFOLLOW_LINKS)) {
-                throw usage(result, "--timestamp: " + requestFile + " is there already. A time stamp can only be made once the report "
-                        + "is signed: name a new file, which receives the request, or a responder on this machine");
+                throw usage(result, "--timestamp: " + requestFile + " is there already. A time stamp can only be made once the "
+                        + "report is signed: name a new file, which receives the request, or a responder on this machine");
             }
             ReportSigner signer = ReportSigner.load(key, password(result));
             if (responder != null) {

@@ -112,15 +112,16 @@ final class Syntax {
         spec.addOption(value("SIZE", long.class, "Leave free ranges alone that are shorter than SIZE.", "--min-extent")
                 .converters(new Converter<>(Values.size())).build());
         spec.addOption(include("release"));
-        spec.addOption(flag("Also release blocks that hold nothing but zeros, in use or not, also in volumes that are skipped: they "
-                + "read the same afterwards. Reads all that the image stores.", "--zeroes"));
-        spec.addOption(value("PATH", List.class, "An image that is based on IMAGE, or a directory to search for such images; may be "
-                + "given several times. Whoever names all of them can, with --replay-journal, give back what is free in IMAGE and in "
-                + "each of them. Without it they are looked for beside IMAGE and among running machines.", "--children")
+        spec.addOption(flag("Also release blocks that hold nothing but zeros, in use or not, also in volumes that are skipped: "
+                + "they read the same afterwards. Reads all that the image stores.", "--zeroes"));
+        spec.addOption(value("PATH", List.class, "An image that is based on IMAGE, or a directory to search for such images; may "
+                + "be given several times. Whoever names all of them can, with --replay-journal, give back what is free in IMAGE "
+                + "and in each of them. Without it they are looked for beside IMAGE and among running machines.", "--children")
                 .auxiliaryTypes(Path.class).build());
         spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
         spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can "
-                + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo").build());
+                + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.",
+                "--undo").build());
         ProofSyntax.addTo(spec);
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(new Converter<>(Values.jobs())).build());
@@ -131,7 +132,8 @@ final class Syntax {
         CommandSpec spec = forImages(COPY);
         spec.usageMessage()
                 .description("Copies a disk into a new image, without free space and without zeros. The image is only read; the "
-                        + "guest must be shut down. A volume whose free space is in doubt is copied whole, and the reason is told.", "")
+                        + "guest must be shut down. A volume whose free space is in doubt is copied whole, and the reason is told.",
+                        "")
                 .footer("", "Examples:",
                         "  lacuna copy vm.qcow2 small.qcow2             with the data of its parents",
                         "  lacuna copy --keep-chain vm.qcow2 top.qcow2  only its own, on its parent",
@@ -143,8 +145,8 @@ final class Syntax {
                 + "(monolithicSparse), vmdk-stream (streamOptimized) or vdi. Without it the suffix of OUT decides.", "-O", "--to")
                 .converters(new Converter<>(Values.outputFormat())).build());
         spec.addOption(flag("Compress the data (qcow2; vmdk-stream is always compressed).", "-c", "--compress"));
-        spec.addOption(flag("Keep the parent: the copy names it and holds only the image's own data (qcow2). Without this option the "
-                + "data of all parents is copied, and the copy has none.", "--keep-chain"));
+        spec.addOption(flag("Keep the parent: the copy names it and holds only the image's own data (qcow2). Without this option "
+                + "the data of all parents is copied, and the copy has none.", "--keep-chain"));
         spec.addOption(include("leave out"));
         spec.addOption(flag("Replace OUT if it exists, once the copy is complete.", "--force"));
         spec.addPositional(PositionalParamSpec.builder().index("0").paramLabel("IMAGE").arity("1").required(true).type(Path.class)
@@ -158,13 +160,14 @@ final class Syntax {
         CommandSpec spec = CommandSpec.create().name(UNDO);
         spec.addOption(help());
         spec.usageMessage()
-                .description("Puts an image back to what it was before a run with --undo, byte for byte, free space included. The guest "
-                        + "must be shut down, and nothing may have written to the image since: otherwise this is refused.", "")
+                .description("Puts an image back to what it was before a run with --undo, byte for byte, free space included. The "
+                        + "guest must be shut down, and nothing may have written to the image since: otherwise this is refused.",
+                        "")
                 .footer("", "Examples:",
                         "  lacuna reclaim --undo vm.undo vm.qcow2   keep what is discarded",
                         "  lacuna undo vm.undo                      put it back",
-                        "", "An undo that was cut is finished by running it again. Exit status: 0 done, 1 an I/O or internal failure, "
-                        + "2 usage, 3 refused for safety with nothing changed.");
+                        "", "An undo that was cut is finished by running it again. Exit status: 0 done, 1 an I/O or internal "
+                        + "failure, 2 usage, 3 refused for safety with nothing changed.");
         spec.addOption(flag("Vouch that nothing has written to the image since the run was cut. Needed only where "
                 + "that cannot be told from the image; what can be told is checked all the same.", "--unchanged"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
@@ -175,7 +178,8 @@ final class Syntax {
 
     private static OptionSpec include(String verb) {
         return value("WHAT", List.class, "Also " + verb + " gaps (space between partitions) or swap (the content of swap "
-                + "areas); separate by commas.", "--include").auxiliaryTypes(Include.class).converters(new Converter<>(Values.word(Include.class)))
+                + "areas); separate by commas.",
+                "--include").auxiliaryTypes(Include.class).converters(new Converter<>(Values.word(Include.class)))
                 .splitRegex(",").build();
     }
 
@@ -197,12 +201,13 @@ final class Syntax {
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).build());
-        spec.addOption(flag("Compare the bitmaps with every file of each volume first, and leave a volume alone if a block in use is "
-                + "marked free. Reads all inode tables or file records. (NTFS volumes without a journal are always compared.)",
+        spec.addOption(flag("Compare the bitmaps with every file of each volume first, and leave a volume alone if a block in use "
+                + "is marked free. Reads all inode tables or file records. (NTFS volumes without a journal are always compared.)",
                 "--cross-check"));
-        spec.addOption(flag("Your word that the guest will boot next, from this very disk, and not resume from saved memory, and that no "
-                + "snapshot or child stands on it: the pending journal of an ext3 or ext4 file system is replayed in memory, and what "
-                + "is free before and after counts as free. Without it such a volume is left alone.", "--replay-journal"));
+        spec.addOption(flag("Your word that the guest will boot next, from this very disk, and not resume from saved memory, and "
+                + "that no snapshot or child stands on it: the pending journal of an ext3 or ext4 file system is replayed in "
+                + "memory, and what is free before and after counts as free. Without it such a volume is left alone.",
+                "--replay-journal"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
         return spec;
     }

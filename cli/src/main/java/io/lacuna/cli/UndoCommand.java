@@ -29,8 +29,8 @@ final class UndoCommand {
     static void requireOneFileAnImage(Path undo, List<Path> named, List<Path> images, ParseResult result) {
         boolean several = images.size() > 1 || named.stream().anyMatch(Files::isDirectory);
         if (undo != null && several && !Files.isDirectory(undo)) {
-            throw new ParameterException(result.commandSpec().commandLine(), "an undo file is of one image; for several, --undo names "
-                    + "a directory that exists, in which each image gets its own: " + undo + " is none");
+            throw new ParameterException(result.commandSpec().commandLine(), "an undo file is of one image; for several, --undo "
+                    + "names a directory that exists, in which each image gets its own: " + undo + " is none");
         }
     }
 

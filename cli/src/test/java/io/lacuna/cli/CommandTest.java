@@ -101,8 +101,10 @@ class CommandTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "reclaim", "frobnicate x", "reclaim --mode zap x", "reclaim --granularity 100 x", "reclaim --granularity 2TiB x",
-        "reclaim --min-extent much x", "reclaim --jobs 0 x", "reclaim --include everything x", "reclaim --frob x", "inspect --dry-run x",
+    @ValueSource(strings = {"", "reclaim", "frobnicate x", "reclaim --mode zap x", "reclaim --granularity 100 x",
+        "reclaim --granularity 2TiB x",
+        "reclaim --min-extent much x", "reclaim --jobs 0 x", "reclaim --include everything x", "reclaim --frob x",
+        "inspect --dry-run x",
         "reclaim --format x86 y", "reclaim --children nowhere x"})
     void wrongUsageIsStatus2AndSaysWhy(String arguments) {
         assertEquals(2, lacuna(arguments.isEmpty() ? new String[0] : arguments.split(" ")));
@@ -122,7 +124,8 @@ class CommandTest {
     @Test
     void zerosGoWhenAskedFor() throws IOException {
         String image = directory.resolve("zeros.raw").toString();
-        Tools.shell("head -c 3M /dev/urandom > \"$1\"; dd if=/dev/zero of=\"$1\" bs=4096 seek=200 count=100 conv=notrunc status=none; sync",
+        Tools.shell("head -c 3M /dev/urandom > \"$1\"; dd if=/dev/zero of=\"$1\" bs=4096 seek=200 count=100 conv=notrunc "
+                + "status=none; sync",
                 image);
         assertEquals(3, lacuna("reclaim", image));
         assertEquals(0, lacuna("reclaim", "--zeroes", "--json", image));
@@ -135,7 +138,8 @@ class CommandTest {
         assertEquals(0, lacuna("reclaim", "--dry-run", "--json", image("vm.raw")));
         assertEquals("lacuna.report/1 true", jq("\"\\(.schema) \\(.dryRun)\""));
         assertEquals("dryRun images schema tool", jq("keys | join(\" \")"));
-        for (String field : "path format virtualSize verdict reason hostBytesBefore hostBytesAfter plannedBytes elapsedMillis volumes"
+        for (String field : "path format virtualSize verdict reason hostBytesBefore hostBytesAfter plannedBytes elapsedMillis "
+                + "volumes"
                 .split(" ")) {
             assertEquals("true", jq(".images[0] | has(\"" + field + "\")"), field);
         }
@@ -143,8 +147,10 @@ class CommandTest {
                 + "notReclaimable").split(" ")) {
             assertEquals("true", jq(".images[0].volumes[0] | has(\"" + field + "\")"), field);
         }
-        assertEquals("raw reclaimed none ext4", jq(".images[0] | \"\\(.format) \\(.verdict) \\(.volumes[0].scheme) \\(.volumes[0].type)\""));
-        assertEquals("true", jq(".images[0].volumes[0] | .freeBytes == .reclaimableBytes + ([.notReclaimable[].bytes] | add // 0)"));
+        assertEquals("raw reclaimed none ext4",
+                jq(".images[0] | \"\\(.format) \\(.verdict) \\(.volumes[0].scheme) \\(.volumes[0].type)\""));
+        assertEquals("true", jq(".images[0].volumes[0] | .freeBytes == .reclaimableBytes + ([.notReclaimable[].bytes] | add // "
+                + "0)"));
         String planned = jq(".images[0].plannedBytes");
         assertEquals(0, lacuna("reclaim", "--json", directory.resolve("vm.raw").toString()));
         assertEquals(planned, jq(".images[0].plannedBytes"));
@@ -191,7 +197,8 @@ class CommandTest {
         Path victim = Files.writeString(directory.resolve("victim"), "");
         Path report = Files.createSymbolicLink(directory.resolve("report.json"), victim);
         Path nowhere = directory.resolve("nowhere");
-        Path planted = Files.createSymbolicLink(directory.resolve("report.json." + ProcessHandle.current().pid() + ".tmp"), nowhere);
+        Path planted = Files.createSymbolicLink(directory.resolve("report.json." + ProcessHandle.current().pid() + ".tmp"),
+                nowhere);
         assertEquals(1, lacuna("reclaim", "--dry-run", "--report", report.toString(), image));
         assertTrue(err.contains("cannot be written"), err);
         assertTrue(Files.notExists(nowhere) && Files.isSymbolicLink(planted));
@@ -295,7 +302,8 @@ class CommandTest {
                 block=$(debugfs -R 'blocks /keep/large' "$1" 2> /dev/null | awk '{ print $NF }')
                 group=$(( (block - $(number "$1" 'First block')) / $(number "$1" 'Blocks per group') ))
                 free=$(dumpe2fs "$1" 2> /dev/null | sed -n 's/^  \\([0-9]*\\) free blocks, .*/\\1/p' | sed -n $((group + 1))p)
-                printf '%s\\n' "freeb $block" "set_bg $group free_blocks_count $((free + 1))" "set_bg $group checksum calc" > "$1.script"
+                printf '%s\\n' "freeb $block" "set_bg $group free_blocks_count $((free + 1))" > "$1.script"
+                printf '%s\\n' "set_bg $group checksum calc" >> "$1.script"
                 debugfs -w -f "$1.script" "$1" > /dev/null 2>&1; rm "$1.script"; sync "$1"
                 """, image);
         assertEquals(0, lacuna("reclaim", "--dry-run", image));
@@ -340,8 +348,10 @@ class CommandTest {
 
         assertEquals(0, lacuna("reclaim", "--replay-journal", "--json", image.toString()), out);
         assertEquals("reclaimed", jq(".images[0].volumes[0].status"));
-        assertTrue(jq(".images[0].volumes[0].evidence[0]").matches("journal replayed in memory: \\d+ transactions?, \\d+ blocks?.*"), out);
-        assertTrue(Long.parseLong(jq(".images[0].hostBytesBefore")) - Long.parseLong(jq(".images[0].hostBytesAfter")) > 1 << 20, out);
+        assertTrue(jq(".images[0].volumes[0].evidence[0]").matches("journal replayed in memory: \\d+ transactions?, \\d+ "
+                + "blocks?.*"), out);
+        assertTrue(Long.parseLong(jq(".images[0].hostBytesBefore")) - Long.parseLong(jq(".images[0].hostBytesAfter")) > 1 << 20,
+                out);
         CrashedGuest.Repair repair = CrashedGuest.repair(guest);
         assertTrue(repair.isComplete(), repair.said());
         for (Path reclaimed : new Path[] {image, copy}) {

@@ -23,7 +23,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** A compaction that is killed in the middle of its moves, in each format that has them: what every command says of it afterwards. */
+/**
+ * A compaction that is killed in the middle of its moves, in each format that has them: what every command says of it afterwards.
+ */
 class CutCompactionTest {
 
     private static final String NOTICE = "An earlier run that moved blocks to make the image shorter was cut after ";
@@ -63,7 +65,8 @@ class CutCompactionTest {
     @BeforeAll
     static void makeDisk() throws IOException {
         Tools.require("qemu-img", "jq");
-        disk = GuestDisk.assemble(shared.resolve("model.raw"), "gpt", 512, GuestVolume.ext(shared, "ext", 40 << 20, "-t ext4 -b 4096"));
+        disk = GuestDisk.assemble(shared.resolve("model.raw"), "gpt", 512, GuestVolume.ext(shared, "ext", 40 << 20,
+                "-t ext4 -b 4096"));
     }
 
     private int lacuna(String... arguments) {

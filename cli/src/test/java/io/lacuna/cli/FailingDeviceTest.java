@@ -106,7 +106,8 @@ class FailingDeviceTest {
 
     @ParameterizedTest
     @CsvSource({"raw, pread64, EIO, 1", "raw, fallocate, EIO, 2", "raw, fallocate, ENOSPC, 1+", "raw, fsync, EIO, 1",
-        "qcow2, pread64, EIO, 4", "qcow2, pwrite64, EIO, 1", "qcow2, pwrite64, EIO, 2", "qcow2, fsync, EIO, 1", "qcow2, fsync, EIO, 2"})
+        "qcow2, pread64, EIO, 4", "qcow2, pwrite64, EIO, 1", "qcow2, pwrite64, EIO, 2", "qcow2, fsync, EIO, 1",
+        "qcow2, fsync, EIO, 2"})
     void anErrorEndsTheRunInWordsAndTheNextRunFinishes(String format, String call, String error, String when) throws IOException {
         attach(format);
         assertFailed(reclaim(format, call + ":error=" + error + ":when=" + when), error);
@@ -116,7 +117,8 @@ class FailingDeviceTest {
     @Test
     void whatASignalInterruptsIsDoneAgain() throws IOException {
         attach("raw");
-        InjectedRun run = reclaim("raw", "pread64:error=EINTR:when=1+2", "fallocate:error=EINTR:when=1+2", "fsync:error=EINTR:when=1+2");
+        InjectedRun run = reclaim("raw", "pread64:error=EINTR:when=1+2", "fallocate:error=EINTR:when=1+2",
+                "fsync:error=EINTR:when=1+2");
         assertEquals(0, run.result().status(), run.result()::output);
         assertLive(free.inwardTo(4096));
     }

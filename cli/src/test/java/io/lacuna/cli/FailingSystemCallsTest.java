@@ -111,7 +111,8 @@ class FailingSystemCallsTest {
     @CsvSource({".lacuna-run", ".lacuna-journal"})
     void noRoomForTheFilesBesideTheImage(String suffix) throws IOException {
         copy("qcow2");
-        Tools.Result run = reclaim("compact", directory.resolve(image.getFileName() + suffix), "write,pwrite64:error=ENOSPC:when=1+");
+        Tools.Result run = reclaim("compact", directory.resolve(image.getFileName() + suffix),
+                "write,pwrite64:error=ENOSPC:when=1+");
         assertEquals(1, run.status(), run::output);
         assertTrue(run.output().contains("No space left") && run.output().contains(image.toString()), run::output);
         assertLive(ExtentSet.EMPTY);

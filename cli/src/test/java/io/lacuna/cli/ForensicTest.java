@@ -82,7 +82,8 @@ class ForensicTest {
             };
             Tools.shell(switch (kind) {
                 case "raw" -> "cp --sparse=always \"$1\" \"$2\"";
-                case "chain" -> "qemu-img convert -O vhdx \"$1\" \"$2.base\"; qemu-img create -q -f qcow2 -b \"$2.base\" -F vhdx \"$2\"";
+                case "chain" -> "qemu-img convert -O vhdx \"$1\" \"$2.base\"; qemu-img create -q -f qcow2 -b \"$2.base\" -F vhdx "
+                        + "\"$2\"";
                 default -> "qemu-img convert -O vmdk -o subformat=twoGbMaxExtentSparse \"$1\" \"$2\"";
             }, volume, image);
             reportOf(image);
@@ -139,7 +140,8 @@ class ForensicTest {
         for (List<Object> command : readingCommands(image)) {
             // A file a thread: in one for all, a call that another thread's interrupts is in two parts.
             Path traces = Files.createTempDirectory(directory, "traces");
-            List<String> words = new ArrayList<>(List.of("strace", "-ff", "-qq", "-e", "trace=openat,fcntl,flock,ftruncate,fallocate,pwrite64",
+            List<String> words = new ArrayList<>(List.of("strace", "-ff", "-qq", "-e",
+                    "trace=openat,fcntl,flock,ftruncate,fallocate,pwrite64",
                     "-y", "-o", traces.resolve("of").toString()));
             words.addAll(ownProcess(command));
             Tools.Result result = Tools.run(words.toArray(String[]::new));

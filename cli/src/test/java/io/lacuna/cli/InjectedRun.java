@@ -23,7 +23,8 @@ record InjectedRun(Tools.Result result, List<String> trace) {
      */
     static InjectedRun of(Path directory, Path of, List<String> injections, String... arguments) throws IOException {
         Path trace = directory.resolve("trace");
-        List<String> words = new ArrayList<>(List.of("strace", "-f", "--seccomp-bpf", "-qq", "-o", trace.toString(), "-P", of.toString()));
+        List<String> words = new ArrayList<>(List.of("strace", "-f", "--seccomp-bpf", "-qq", "-o", trace.toString(), "-P",
+                of.toString()));
         StringBuilder calls = new StringBuilder("trace=ioctl");
         for (String injection : injections) {
             calls.append(',').append(injection, 0, injection.indexOf(':'));

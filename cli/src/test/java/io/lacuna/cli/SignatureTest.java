@@ -51,10 +51,11 @@ class SignatureTest {
                 openssl genpkey "$@" -out $name.key 2> /dev/null
                 openssl req -new -key $name.key -subj "$subject" -config ext.cnf -out $name.csr
                 if [ $issuer = self ]; then
-                    openssl x509 -req -in $name.csr -signkey $name.key -days $days -extfile ext.cnf -extensions $extensions -out $name.crt
-                else
-                    openssl x509 -req -in $name.csr -CA $issuer.crt -CAkey $issuer.key -CAcreateserial -days $days -extfile ext.cnf \
+                    openssl x509 -req -in $name.csr -signkey $name.key -days $days -extfile ext.cnf \
                         -extensions $extensions -out $name.crt
+                else
+                    openssl x509 -req -in $name.csr -CA $issuer.crt -CAkey $issuer.key -CAcreateserial -days $days \
+                        -extfile ext.cnf -extensions $extensions -out $name.crt
                 fi 2> /dev/null
             }
             EC='-algorithm EC -pkeyopt ec_paramgen_curve:P-256'
@@ -150,7 +151,8 @@ class SignatureTest {
         Tools.ok("openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", key("bare.pub").toString(), "-sigfile",
                 beside(".sig").toString(), "-in", report.toString());
         assertStatus(0, "are those of the report", lacuna("verify", "--key", key("bare.pub"), report, image));
-        String named = Tools.shell("openssl pkey -pubin -in \"$1\" -outform DER | sha256sum | cut -d ' ' -f 1", key("bare.pub")).strip();
+        String named = Tools.shell("openssl pkey -pubin -in \"$1\" -outform DER | sha256sum | cut -d ' ' -f 1",
+                key("bare.pub")).strip();
         assertTrue(Files.readString(report).contains("\"keySha256\":\"" + named + "\""));
     }
 
@@ -160,8 +162,9 @@ class SignatureTest {
         Tools.require("jq");
         // For ASCII and integers jq's sorted, compact output is the canonical form.
         assertEquals(Tools.ok("jq", "-cS", ".", report.toString()).strip(), Files.readString(report));
-        assertEquals("true", Tools.ok("jq", ".images[0].proof | .discardedBytes == ([.discarded[][1]] | add) and .discardedExtents == "
-                + "(.discarded | length) and .before == .after and (.fileBefore.inode == .fileAfter.inode)", report.toString()).strip());
+        assertEquals("true", Tools.ok("jq", ".images[0].proof | .discardedBytes == ([.discarded[][1]] | add) and .discardedExtents "
+                + "== (.discarded | length) and .before == .after and (.fileBefore.inode == .fileAfter.inode)",
+                report.toString()).strip());
     }
 
     @ParameterizedTest
@@ -172,7 +175,8 @@ class SignatureTest {
         Tools.ok("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", beside(".p7s").toString(), "-content",
                 report.toString(), "-CAfile", key(ca).toString(), "-out", "/dev/null");
         assertStatus(0, "are those of the report", lacuna("verify", "--ca", key(ca), report, image));
-        assertStatus(4, "not the authority", lacuna("verify", "--ca", key(ca.equals("rsa.crt") ? "root.crt" : "rsa.crt"), report, image));
+        assertStatus(4, "not the authority", lacuna("verify", "--ca", key(ca.equals("rsa.crt") ? "root.crt" : "rsa.crt"), report,
+                image));
     }
 
     /** OpenSSL before 3.2 has no Ed25519 in CMS. */
@@ -278,7 +282,8 @@ class SignatureTest {
 
     private static Path answer(Path query) {
         Path answer = query.resolveSibling(query.getFileName() + ".tsr");
-        Tools.shell("cd \"$1\"; openssl ts -reply -config tsa.cnf -section it -queryfile \"$2\" -out \"$3\" 2> /dev/null", keys, query,
+        Tools.shell("cd \"$1\"; openssl ts -reply -config tsa.cnf -section it -queryfile \"$2\" -out \"$3\" 2> /dev/null", keys,
+                query,
                 answer);
         return answer;
     }
@@ -291,7 +296,8 @@ class SignatureTest {
         Object[] verify = {"verify", "--key", key("bare.pub"), "--ca", key("root.crt"), "--timestamp", answer, report, image};
         assertStatus(0, "time stamp is good", lacuna(verify));
         assertStatus(0, "was not checked", lacuna("verify", "--key", key("bare.pub"), "--timestamp", answer, report));
-        assertStatus(4, "authority", lacuna("verify", "--key", key("bare.pub"), "--ca", key("rsa.crt"), "--timestamp", answer, report));
+        assertStatus(4, "authority", lacuna("verify", "--key", key("bare.pub"), "--ca", key("rsa.crt"), "--timestamp", answer,
+                report));
 
         Path token = directory.resolve("token");
         Tools.ok("openssl", "ts", "-reply", "-in", answer.toString(), "-token_out", "-out", token.toString());
@@ -331,7 +337,8 @@ class SignatureTest {
         assertStatus(0, "public key", lacuna("keygen", mine));
         assertEquals("600", Tools.ok("stat", "-c", "%a", mine.toString()).strip());
         Tools.ok("openssl", "pkey", "-in", mine.toString(), "-noout");
-        assertEquals(Tools.ok("openssl", "pkey", "-in", mine.toString(), "-pubout"), Files.readString(directory.resolve("mine.pub")));
+        assertEquals(Tools.ok("openssl", "pkey", "-in", mine.toString(), "-pubout"),
+                Files.readString(directory.resolve("mine.pub")));
         String before = Tools.ok("sha256sum", mine.toString());
         assertStatus(1, "never replaced", lacuna("keygen", mine));
         Files.delete(directory.resolve("mine.pub"));

@@ -36,7 +36,8 @@ class UndoCommandTest {
     private void makeImage(String name) {
         Tools.require("mke2fs", "debugfs");
         Tools.shell("truncate -s 16M \"$1\"; mke2fs -q -F -t ext4 \"$1\"; head -c 3M /dev/urandom > \"$1.file\"\n"
-                + "debugfs -w -R \"write $1.file f\" \"$1\" 2> /dev/null; debugfs -w -R 'rm f' \"$1\" 2> /dev/null; rm \"$1.file\"", in(name));
+                + "debugfs -w -R \"write $1.file f\" \"$1\" 2> /dev/null; debugfs -w -R 'rm f' \"$1\" 2> /dev/null; rm \"$1.file\"",
+                in(name));
     }
 
     @Test

@@ -110,8 +110,8 @@ public final class DiskImages {
     }
 
     /**
-     * Opens a file or device to look at its bytes: read-only, without a lock, and where the system allows that without a trace in its
-     * access time, which Java's own channels would leave.
+     * Opens a file or device to look at its bytes: read-only, without a lock, and where the system allows that without a trace in
+     * its access time, which Java's own channels would leave.
      */
     public static HostFile look(Path path) throws IOException {
         return NativeFile.open(path, Descriptor.Purpose.READ);

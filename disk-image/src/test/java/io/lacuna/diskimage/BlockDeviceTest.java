@@ -54,7 +54,8 @@ class BlockDeviceTest {
             byte[] content = new byte[SIZE];
             new Random(5).nextBytes(content);
             Files.write(file, content);
-            device = Path.of(Tools.ok("losetup", "-f", "--show", "--sector-size", Integer.toString(sectorSize), file.toString()).strip());
+            device = Path.of(Tools.ok("losetup", "-f", "--show", "--sector-size", Integer.toString(sectorSize),
+                    file.toString()).strip());
         }
 
         @Override
@@ -169,7 +170,8 @@ class BlockDeviceTest {
     void zerosInUseAreNotDiscarded() throws IOException {
         try (Loop loop = new Loop(); NativeFile file = NativeFile.open(loop.device, Descriptor.Purpose.WRITE)) {
             ExtentSet free = ExtentSet.ofRange(0, 4096);
-            DeallocationRequest request = new DeallocationRequest(free, ExtentSet.ofRange(8192, 8192), ReclaimMode.PUNCH, 0, 0, false);
+            DeallocationRequest request = new DeallocationRequest(free, ExtentSet.ofRange(8192, 8192), ReclaimMode.PUNCH, 0, 0,
+                    false);
             List<String> remarks = new ArrayList<>();
             assertEquals(12288, request.on(List.of(file), remarks).free().totalBytes());
             assertEquals(List.of(), remarks);

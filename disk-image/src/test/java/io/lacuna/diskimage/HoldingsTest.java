@@ -55,7 +55,8 @@ class HoldingsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"vpc,''", "vpc,subformat=fixed", "vhdx,''", "vhdx,subformat=fixed", "vmdk,''", "vmdk,subformat=twoGbMaxExtentSparse",
+    @CsvSource({"vpc,''", "vpc,subformat=fixed", "vhdx,''", "vhdx,subformat=fixed", "vmdk,''",
+        "vmdk,subformat=twoGbMaxExtentSparse",
         "vmdk,subformat=monolithicFlat", "vmdk,subformat=streamOptimized", "vdi,''", "vdi,static=on", "qcow2,''"})
     void everyFormatTellsWhatItStores(String driver, String options) throws IOException {
         Path image = directory.resolve("image." + driver);
@@ -74,8 +75,8 @@ class HoldingsTest {
     @Test
     void holesThatThePunchLeftAreNoData() throws IOException {
         Path image = directory.resolve("image.vdi");
-        Tools.shell("qemu-img convert -S 0 -f raw -O vdi \"$1\" \"$2\"; sync \"$2\"; start=$(($(od -An -t u4 -j 344 -N 4 \"$2\")))\n"
-                + "fallocate -p -o $((start + 20480000)) -l 8M \"$2\"", raw, image);
+        Tools.shell("qemu-img convert -S 0 -f raw -O vdi \"$1\" \"$2\"; sync \"$2\"; start=$(($(od -An -t u4 -j 344 -N 4 "
+                + "\"$2\")))\nfallocate -p -o $((start + 20480000)) -l 8M \"$2\"", raw, image);
         try (DiskImage disk = open(image)) {
             Holdings.check(disk, content(disk));
             assertTrue(disk.mayHoldData().totalBytes() <= disk.virtualSize() - (8 << 20) + 8192, disk.mayHoldData().toString());
@@ -87,8 +88,9 @@ class HoldingsTest {
     void aChildTellsItsOwnFromItsParents(String options) throws IOException {
         Path base = directory.resolve("base.vmdk");
         Path child = directory.resolve("child.vmdk");
-        Tools.shell("qemu-img convert -f raw -O vmdk \"$1\" \"$2\"; qemu-img create -q -f vmdk -b base.vmdk -F vmdk ${4:+-o $4} \"$3\"\n"
-                + "qemu-io -f vmdk -c 'write -P 5 1M 200k' -c 'write -z 64k 1M' -c 'write -P 0 16M 64k' \"$3\" > /dev/null; sync", raw,
+        Tools.shell("qemu-img convert -f raw -O vmdk \"$1\" \"$2\"; qemu-img create -q -f vmdk -b base.vmdk -F vmdk ${4:+-o $4} "
+                + "\"$3\"\nqemu-io -f vmdk -c 'write -P 5 1M 200k' -c 'write -z 64k 1M' -c 'write -P 0 16M 64k' \"$3\" > "
+                + "/dev/null; sync", raw,
                 base, child, options);
         byte[] parent;
         try (DiskImage disk = open(base)) {
@@ -97,8 +99,10 @@ class HoldingsTest {
         try (DiskImage disk = open(child)) {
             Holdings.checkOwn(disk, content(disk), parent);
             ExtentSet own = disk.ownRanges();
-            assertTrue(own.contains(1 << 20, 200 << 10) && own.contains(16 << 20, 64 << 10) && own.totalBytes() < 3 << 20, own.toString());
-            assertTrue(disk.mayHoldData().contains(300 * 4096, 0) && disk.mayHoldData().contains(9000L * 4096, 70000), "the parent's");
+            assertTrue(own.contains(1 << 20, 200 << 10) && own.contains(16 << 20, 64 << 10) && own.totalBytes() < 3 << 20,
+                    own.toString());
+            assertTrue(disk.mayHoldData().contains(300 * 4096, 0) && disk.mayHoldData().contains(9000L * 4096, 70000),
+                    "the parent's");
         }
     }
 }

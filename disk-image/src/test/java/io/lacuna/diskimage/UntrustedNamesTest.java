@@ -49,13 +49,16 @@ class UntrustedNamesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"../outside/base.raw", "OUTSIDE/base.raw", "link/base.raw", "json:{\"driver\":\"file\",\"filename\":\"/etc/passwd\"}",
-        "nbd://localhost:10809/x", "http://localhost/base.raw", "https://localhost/base.raw", "file:///etc/passwd", "ssh://host/base.raw",
+    @ValueSource(strings = {"../outside/base.raw", "OUTSIDE/base.raw", "link/base.raw",
+        "json:{\"driver\":\"file\",\"filename\":\"/etc/passwd\"}",
+        "nbd://localhost:10809/x", "http://localhost/base.raw", "https://localhost/base.raw", "file:///etc/passwd",
+        "ssh://host/base.raw",
         "/etc/passwd", "../outside/../../../../../../../../etc/passwd", "baseESC]0;title.raw"})
     void backingFilesOfQcow2(String name) throws IOException {
         Files.createSymbolicLink(inside.resolve("link"), outside);
         String meant = name.replace("OUTSIDE", outside.toString()).replace("ESC", "\u001b");
-        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", meant, "-F", "raw", inside.resolve("image.qcow2").toString(), "1M");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", meant, "-F", "raw",
+                inside.resolve("image.qcow2").toString(), "1M");
         refuses(inside.resolve("image.qcow2"), null);
     }
 

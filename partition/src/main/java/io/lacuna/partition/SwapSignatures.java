@@ -61,7 +61,8 @@ final class SwapSignatures {
             signatures.add(new VolumeSignature("swap", "a Linux swap area", VolumeSignature.Kind.SWAP, at, page,
                     pages * page));
         } else {
-            signatures.add("swap", "a Linux swap area with a damaged header, with two of them, or larger than its volume", at, (int) page);
+            signatures.add("swap", "a Linux swap area with a damaged header, with two of them, or larger than its volume", at,
+                    (int) page);
         }
     }
 }

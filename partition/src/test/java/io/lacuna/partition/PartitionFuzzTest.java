@@ -33,7 +33,8 @@ class PartitionFuzzTest {
                 .mbrEntry(64, 1, 0, 0x05, 100, 90).mbrEntry(164, 0, 0, 0x07, 8, 40);
         IMAGES.add(mbr.bytes.array(), 440, 72, 64 * 512 + 440, 72, 164 * 512 + 440, 72, 0, SIZE);
         IMAGES.add(new byte[SIZE + (70 << 10)]);
-        IMAGES.addCorpus(scratch, image -> seal(image, 512), "Quyzi-gpt/gpt-disk.img", "node-gpt/bootcamp.bin", "node-gpt/raspberry.bin",
+        IMAGES.addCorpus(scratch, image -> seal(image, 512), "Quyzi-gpt/gpt-disk.img", "node-gpt/bootcamp.bin",
+                "node-gpt/raspberry.bin",
                 "node-gpt/gpt-primary-exfat.bin", "lde-testdata/test.fat", "lde-testdata/test.vfat");
     }
 

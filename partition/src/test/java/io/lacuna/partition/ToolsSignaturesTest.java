@@ -86,7 +86,8 @@ class ToolsSignaturesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mkntfs -F -Q -q", "mkfs.ext4 -q -F", "mkfs.ext4 -q -F -b 1024", "mkfs.ext3 -q -F", "mkfs.ext2 -q -F -N 11080",
+    @ValueSource(strings = {"mkntfs -F -Q -q", "mkfs.ext4 -q -F", "mkfs.ext4 -q -F -b 1024", "mkfs.ext3 -q -F",
+        "mkfs.ext2 -q -F -N 11080",
         "mkfs.ext4 -q -F -b 4096 -O bigalloc,^has_journal"})
     void volumesWithAReaderAreNotNamed(String command) throws IOException {
         make(command);

@@ -53,8 +53,9 @@ public final class Copier {
         remarks.addAll(opened.remarks());
         remarks.addAll(image.remarks());
         if (!children.isEmpty()) {
-            remarks.add("Other images are based on this one (" + ParentRule.names(children) + "). Never put the copy in its place beneath "
-                    + "them (rebase, or a new file under the old name): they may use what is free here, and the copy does not have it.");
+            remarks.add("Other images are based on this one (" + ParentRule.names(children) + "). Never put the copy in its place "
+                    + "beneath them (rebase, or a new file under the old name): they may use what is free here, and the copy does "
+                    + "not have it.");
         }
     }
 

@@ -71,9 +71,9 @@ final class ParentRule implements Closeable {
             remarks.add(doubt.substring(0, 1).toUpperCase(java.util.Locale.ROOT) + doubt.substring(1) + ".");
         }
         if (!found.children().isEmpty()) {
-            remarks.add("Other images are based on this one (" + names(found.children()) + "). Never start a guest on it itself, which "
-                    + "would spoil them. Copies, checksums and comparisons that were made of it before differ afterwards, for "
-                    + "free space reads as zeros.");
+            remarks.add("Other images are based on this one (" + names(found.children()) + "). Never start a guest on it itself, "
+                    + "which would spoil them. Copies, checksums and comparisons that were made of it before differ afterwards, "
+                    + "for free space reads as zeros.");
         }
         return remarks;
     }
@@ -128,8 +128,8 @@ final class ParentRule implements Closeable {
     private SurveyedVolume judge(SurveyedVolume strict, SurveyedVolume replayed) throws IOException {
         if (strict.refusal() == null) {
             return switch (strict.type()) {
-                case "swap" -> strict.refused("swap area of an image that others are based on: a guest that runs on in one of them, or "
-                        + "wakes up there, may still need what it holds");
+                case "swap" -> strict.refused("swap area of an image that others are based on: a guest that runs on in one of "
+                        + "them, or wakes up there, may still need what it holds");
                 case "gaps" -> strict.refused("an image that is based on this one may have partitions there");
                 default -> strict;
             };
@@ -199,8 +199,8 @@ final class ParentRule implements Closeable {
                 }
             }
             if (same == null || refusal != null) {
-                return strict.refused("what is free in " + found.children().get(i).path() + ", which is based on this image, cannot be "
-                        + "told: " + (same == null ? "it has no such volume" : refusal));
+                return strict.refused("what is free in " + found.children().get(i).path() + ", which is based on this image, "
+                        + "cannot be told: " + (same == null ? "it has no such volume" : refusal));
             }
             free = free.intersect(same.free());
         }

@@ -36,7 +36,8 @@ public final class ReclaimSession implements Closeable {
     /** The image's files as they were before anything of them was read, or as the last apply left them; its own first. */
     private List<FileIdentity> known;
 
-    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, KeptBytes kept, ParentRule parents, long startNanos)
+    private ReclaimSession(Path path, ReclaimOptions options, OpenedImage opened, KeptBytes kept, ParentRule parents,
+            long startNanos)
             throws IOException {
         this.startNanos = startNanos;
         this.path = path;

@@ -73,7 +73,8 @@ final class Survey {
             volumes.add(survey(partition));
         }
         volumes.replaceAll(volume -> volume.refusal() != null || !verity.covers(volume.length()) ? volume
-                : volume.refused("a dm-verity hash tree on another partition seems to cover it, free blocks too: leave it as it is"));
+                : volume.refused("a dm-verity hash tree on another partition seems to cover it, free blocks too: leave it as it "
+                + "is"));
         if (includes.contains(ReclaimOptions.Include.GAPS)) {
             addGaps();
         }

@@ -92,8 +92,8 @@ public final class Undo {
         try {
             return DiskImages.openFile(file.path(), own, remarks);
         } catch (NoSuchFileException e) {
-            throw new UnsafeException("the image's file " + file.path() + " is not there: put the very file back that the run worked "
-                    + "on, under this name").in(path);
+            throw new UnsafeException("the image's file " + file.path() + " is not there: put the very file back that the run "
+                    + "worked on, under this name").in(path);
         }
     }
 

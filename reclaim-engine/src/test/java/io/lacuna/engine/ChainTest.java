@@ -59,11 +59,12 @@ class ChainTest {
         middle = directory.resolve("middle.qcow2");
         top = directory.resolve("top.qcow2");
         Tools.shell("cp --sparse=always \"$1\" \"$2\"; cd \"$3\"; size=$(stat -c %s base.raw)\n"
-                + "qemu-img create -q -f qcow2 -b base.raw -F raw middle.qcow2; qemu-img convert -n -f raw -O qcow2 base.raw middle.qcow2\n"
-                + "qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 top.qcow2", disk.file(), base, directory);
+                + "qemu-img create -q -f qcow2 -b base.raw -F raw middle.qcow2; qemu-img convert -n -f raw -O qcow2 base.raw "
+                + "middle.qcow2\nqemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 top.qcow2", disk.file(), base, directory);
         Path junk = directory.resolve("junk");
         ExtentSet free = disk.free().inwardTo(65536).atLeast(2 * MIB);
-        Tools.shell("head -c 2M /dev/urandom > \"$1\"; qemu-io -f qcow2 -c \"write -s $1 $3 2M\" \"$2\" > /dev/null; rm \"$1\"", junk,
+        Tools.shell("head -c 2M /dev/urandom > \"$1\"; qemu-io -f qcow2 -c \"write -s $1 $3 2M\" \"$2\" > /dev/null; rm \"$1\"",
+                junk,
                 top, free.start(0));
     }
 
@@ -169,7 +170,8 @@ class ChainTest {
         try (ReclaimSession session = ReclaimSession.open(base, options(Purpose.DRY_RUN).build(),
                 new RunContext(search, new HeldFiles()))) {
             List<ChildImage> children = session.report(session.plan()).children();
-            assertTrue(children.contains(new ChildImage(far, top, false, "disk of the libvirt machine 'web'")), children.toString());
+            assertTrue(children.contains(new ChildImage(far, top, false, "disk of the libvirt machine 'web'")),
+                    children.toString());
         }
     }
 

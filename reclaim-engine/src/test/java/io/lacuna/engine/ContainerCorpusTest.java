@@ -30,8 +30,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The container images of the collection by name: each is read as QEMU reads it, in the format that is given here, or refused for the
- * reason that is given here.
+ * The container images of the collection by name: each is read as QEMU reads it, in the format that is given here, or refused for
+ * the reason that is given here.
  */
 class ContainerCorpusTest {
 
@@ -93,7 +93,8 @@ class ContainerCorpusTest {
             """;
 
     /** Formats of containers, in the names of files outside of the index's part of containers. */
-    private static final Pattern CONTAINER = Pattern.compile(".*(vhd|vmdk|qcow|vdi|parallels|bochs|cloop|afl5).*", Pattern.CASE_INSENSITIVE);
+    private static final Pattern CONTAINER = Pattern.compile(".*(vhd|vmdk|qcow|vdi|parallels|bochs|cloop|afl5).*",
+            Pattern.CASE_INSENSITIVE);
     private static final int CHUNK = 1 << 20;
     private static final Pattern DATA = Pattern.compile(
             "\"start\": (\\d+), \"length\": (\\d+),[^}]*\"data\": true");
@@ -139,7 +140,8 @@ class ContainerCorpusTest {
         if (expected.startsWith("refused: ")) {
             IOException refused = assertThrows(IOException.class, () -> DiskImages.open(image, options).close());
             assertTrue(refused.toString().contains(expected.substring(9)), refused::toString);
-            assertTrue(refused instanceof DiskFormatException || refused instanceof java.nio.file.NoSuchFileException, refused::toString);
+            assertTrue(refused instanceof DiskFormatException || refused instanceof java.nio.file.NoSuchFileException,
+                    refused::toString);
             return;
         }
         try (OpenedImage opened = DiskImages.open(image, options)) {

@@ -184,9 +184,9 @@ class CopyTest {
     void aChildOfAnotherFormatKeepsItsParent() throws IOException {
         Path base = directory.resolve("base.vmdk");
         Path top = directory.resolve("top.vmdk");
-        Tools.shell("head -c 9000000 /dev/urandom > \"$1.raw\"; truncate -s 12M \"$1.raw\"; qemu-img convert -f raw -O vmdk \"$1.raw\" \"$1\"\n"
-                + "qemu-img create -q -f vmdk -b base.vmdk -F vmdk -o zeroed_grain=on \"$2\"; qemu-io -f vmdk -c 'write -P 1 70000 3000' "
-                + "-c 'write -z 1M 512k' -c 'write -P 2 9M 2M' \"$2\" > /dev/null; sync", base, top);
+        Tools.shell("head -c 9000000 /dev/urandom > \"$1.raw\"; truncate -s 12M \"$1.raw\"; qemu-img convert -f raw -O vmdk "
+                + "\"$1.raw\" \"$1\"\nqemu-img create -q -f vmdk -b base.vmdk -F vmdk -o zeroed_grain=on \"$2\"; qemu-io -f vmdk "
+                + "-c 'write -P 1 70000 3000' -c 'write -z 1M 512k' -c 'write -P 2 9M 2M' \"$2\" > /dev/null; sync", base, top);
         Path kept = directory.resolve("kept.qcow2");
         CopyReport report = copied(top, kept, options(OutputFormat.QCOW2, false, true, false));
         assertEquals(base.toString(), report.copy().parent());
@@ -226,10 +226,12 @@ class CopyTest {
     void aWriterToAParentIsNoticed() throws IOException {
         Path base = directory.resolve("base.raw");
         Path top = directory.resolve("top.qcow2");
-        Tools.shell("cp --sparse=always \"$1\" \"$2\"; qemu-img create -q -f qcow2 -b base.raw -F raw \"$3\"; sync", disk.file(), base,
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; qemu-img create -q -f qcow2 -b base.raw -F raw \"$3\"; sync", disk.file(),
+                base,
                 top);
         Path out = directory.resolve("out.raw");
-        refused("wrote to the image while it was being copied", Copier.run(top, out, CopyOptions.to(OutputFormat.RAW), (done, all) -> {
+        refused("wrote to the image while it was being copied", Copier.run(top, out, CopyOptions.to(OutputFormat.RAW),
+                (done, all) -> {
             try (RandomAccessFile writer = new RandomAccessFile(base.toFile(), "rw")) {
                 writer.seek(4 * MIB);
                 writer.write(1);
@@ -298,7 +300,8 @@ class CopyTest {
         Path top = directory.resolve("top.qcow2");
         Path base = directory.resolve("base.raw");
         Path link = directory.resolve("other-name.raw");
-        Tools.shell("truncate -s 4M \"$1\"; qemu-img create -q -f qcow2 -b base.raw -F raw \"$2\"; ln \"$1\" \"$3\"", base, top, link);
+        Tools.shell("truncate -s 4M \"$1\"; qemu-img create -q -f qcow2 -b base.raw -F raw \"$2\"; ln \"$1\" \"$3\"", base, top,
+                link);
         for (Path out : List.of(top, base, link)) {
             refused("the copy would take the place of", copy(top, out, options(OutputFormat.QCOW2, false, false, true)));
         }
@@ -313,8 +316,9 @@ class CopyTest {
         Path image = directory.resolve("vm." + driver);
         Tools.shell("cd \"$1\"; head -c 3M /dev/urandom > raw; truncate -s 8M raw\n"
                 + "qemu-img convert -q -f raw -O $2 ${4:+-o} ${4:-} raw \"$3\"; rm raw\n"
-                + "for name in $(printf '%s\\n' \"$3\" \"$5\" | sort -u); do ln \"$name\" \"$name.hard\"; ln -s \"$name\" \"$name.soft\"; done\n"
-                + "ln -s . through", directory, driver, image.getFileName(), create == null ? "" : create, part);
+                + "for name in $(printf '%s\\n' \"$3\" \"$5\" | sort -u); do ln \"$name\" \"$name.hard\"; ln -s \"$name\" "
+                + "\"$name.soft\"; done\nln -s . through", directory, driver, image.getFileName(), create == null ? "" : create,
+                part);
         String before = Tools.shell("cd \"$1\"; sha256sum vm* data* 2> /dev/null || true; stat -c '%n %i %s' *", directory);
         for (Path file : List.of(image, directory.resolve(part))) {
             for (String name : List.of("", ".hard", ".soft")) {

@@ -21,8 +21,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Every image of the collection through the whole machine. What is expected of each stands in {@code corpus.tsv}: path, verdict,
- * and per volume what it is and whether it is used; or the start of the reason. The table was made by a run and then read against the
- * collection's own index, line by line; a line that changes needs the same.
+ * and per volume what it is and whether it is used; or the start of the reason. The table was made by a run and then read against
+ * the collection's own index, line by line; a line that changes needs the same.
  */
 class CorpusTest {
 

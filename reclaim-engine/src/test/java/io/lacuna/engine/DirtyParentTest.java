@@ -96,7 +96,8 @@ class DirtyParentTest {
     /** The parent's own view, as e2fsck leaves it after a replay. */
     private ExtentSet freeAfterReplay() throws IOException {
         Path replayed = directory.resolve("replayed.raw");
-        Tools.shell("cp --sparse=always \"$1\" \"$2\"; e2fsck -fy \"$2\" > /dev/null 2>&1 || [ $? = 1 ]", made.resolve("parent.raw"),
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"; e2fsck -fy \"$2\" > /dev/null 2>&1 || [ $? = 1 ]",
+                made.resolve("parent.raw"),
                 replayed);
         ExtentSet free = new GuestVolume(replayed, false).free();
         Files.delete(replayed);

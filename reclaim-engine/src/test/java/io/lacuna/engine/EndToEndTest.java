@@ -149,8 +149,9 @@ class EndToEndTest {
     void overlayNeverLetsItsBackingFileShineThrough(String backingFormat) throws IOException {
         Path base = directory.resolve("base." + backingFormat);
         Path image = directory.resolve("overlay.qcow2");
-        Tools.shell("size=$(stat -c %s \"$1\"); qemu-img create -q -f $4 \"$2\" $size; qemu-io -f $4 -c \"write -P 0xBA 0 $size\" \"$2\" > /dev/null\n"
-                + "qemu-img create -q -f qcow2 -b \"$2\" -F $4 \"$3\"; qemu-img convert -n -f raw -O qcow2 \"$1\" \"$3\"", gpt.file(), base,
+        Tools.shell("size=$(stat -c %s \"$1\"); qemu-img create -q -f $4 \"$2\" $size; qemu-io -f $4 -c \"write -P 0xBA 0 $size\" "
+                + "\"$2\" > /dev/null\nqemu-img create -q -f qcow2 -b \"$2\" -F $4 \"$3\"; qemu-img convert -n -f raw -O qcow2 "
+                + "\"$1\" \"$3\"", gpt.file(), base,
                 image, backingFormat);
         String baseHash = Tools.ok("sha256sum", base.toString());
         new ReclaimRun(gpt, image, directory).reclaimAndProve(defaults(), HOST_BLOCK);

@@ -47,7 +47,8 @@ class FormatsAndModesTest {
     @BeforeAll
     static void makeDisk() throws IOException {
         Tools.require("qemu-img", "qemu-io");
-        disk = GuestDisk.assemble(shared.resolve("model.raw"), "gpt", 512, GuestVolume.ext(shared, "ext", 40 * MIB, "-t ext4 -b 4096"));
+        disk = GuestDisk.assemble(shared.resolve("model.raw"), "gpt", 512, GuestVolume.ext(shared, "ext", 40 * MIB,
+                "-t ext4 -b 4096"));
         free = disk.free();
         ExtentSet whole = free.inwardTo(UNIT);
         units = new long[] {whole.start(0), whole.start(0) + UNIT, whole.start(0) + 2 * UNIT};

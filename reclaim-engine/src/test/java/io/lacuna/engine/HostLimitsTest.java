@@ -48,7 +48,8 @@ class HostLimitsTest {
     static void makeDisk() throws IOException {
         Tools.require("qemu-img", "qemu-io");
         Tools.requireLoopDevices();
-        disk = GuestDisk.assemble(shared.resolve("model.raw"), "gpt", 512, GuestVolume.ext(shared, "ext", 40 * MIB, "-t ext4 -b 4096"));
+        disk = GuestDisk.assemble(shared.resolve("model.raw"), "gpt", 512, GuestVolume.ext(shared, "ext", 40 * MIB,
+                "-t ext4 -b 4096"));
         free = disk.free();
         assertTrue(!free.inwardTo(UNIT).isEmpty());
     }
@@ -133,7 +134,9 @@ class HostLimitsTest {
         return ImageKind.compactable();
     }
 
-    /** In memory, where each page counts and no file system keeps any for itself. All gaps are holes, so each has to be stored anew. */
+    /**
+     * In memory, where each page counts and no file system keeps any for itself. All gaps are holes, so each has to be stored anew.
+     */
     @ParameterizedTest
     @MethodSource("compactable")
     void compactionNeedsNoMoreRoomThanOneBlockAndAMegabyte(ImageKind kind) throws IOException {
@@ -142,7 +145,8 @@ class HostLimitsTest {
         assertNull(ReclaimRun.run(image, kind.reclaim(ReclaimMode.PUNCH).build()).reason());
         long length = ImageKind.length(image);
         long room = kind.blockSize() + ROOM;
-        Tools.shell("used=$(df --block-size=1 --output=used \"$1\" | tail -1); mount -o remount,size=$(( used + $2 )) \"$1\"", host, room);
+        Tools.shell("used=$(df --block-size=1 --output=used \"$1\" | tail -1); mount -o remount,size=$(( used + $2 )) \"$1\"", host,
+                room);
         assertEquals(room, host.toFile().getUsableSpace(), 4096);
         ImageReport report = ReclaimRun.run(image, kind.reclaim(ReclaimMode.COMPACT).build());
         assertNull(report.reason());

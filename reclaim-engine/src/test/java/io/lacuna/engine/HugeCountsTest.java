@@ -20,8 +20,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Counts as large as the fields hold, in files that take next to nothing on the host: all that a run reads of them ends in words, in
- * a process of 64 MiB of heap.
+ * Counts as large as the fields hold, in files that take next to nothing on the host: all that a run reads of them ends in words,
+ * in a process of 64 MiB of heap.
  */
 class HugeCountsTest {
 
@@ -123,7 +123,8 @@ class HugeCountsTest {
             }
         }
         List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-Xmx64m", "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")), HugeCountsTest.class.getName()));
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                HugeCountsTest.class.getName()));
         images.forEach(image -> command.add(image.toString()));
         String said = Tools.ok(command.toArray(String[]::new));
         List<String> outcomes = Stream.of(said.split("\n")).filter(line -> line.contains(" = ")).toList();
@@ -139,7 +140,8 @@ class HugeCountsTest {
                 ImageReport report = Reclaimer.run(Path.of(image), ReclaimOptions.builder().purpose(ReclaimOptions.Purpose.DRY_RUN)
                         .mode(mode).zeroes(mode == ReclaimMode.COMPACT).build(), Progress.NONE);
                 long millis = (CPU.getCurrentThreadCpuTime() - start) / 1_000_000;
-                System.out.println(Path.of(image).getFileName() + " " + mode + " = " + report.verdict() + " " + report.reason() + " (" + millis
+                System.out.println(Path.of(image).getFileName() + " " + mode + " = " + report.verdict() + " " + report.reason()
+                        + " (" + millis
                         + " ms)");
                 if (millis > 10_000) {
                     throw new IllegalStateException(image + " took " + millis + " ms");

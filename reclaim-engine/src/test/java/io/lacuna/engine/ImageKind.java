@@ -79,8 +79,8 @@ enum ImageKind {
     }
 
     /**
-     * What must read as zeros after a run: of the free space all but edges that share a block of the host with live bytes. Where blocks
-     * do not begin with the host's, these edges are at each block of the format.
+     * What must read as zeros after a run: of the free space all but edges that share a block of the host with live bytes. Where
+     * blocks do not begin with the host's, these edges are at each block of the format.
      */
     ExtentSet zeroed(ExtentSet free) {
         ExtentSet whole = free.inwardTo(65536);
@@ -121,7 +121,8 @@ enum ImageKind {
                     + "qemu-img create -q -f $4 -b base.$4 -F $4 ${5:+-o} $5 \"$3\"\n"
                     + "qemu-io -f $4 -c \"write -s $1 0 $size\" \"$3\" > /dev/null", disk.file(), directory, image, driver, more);
         } else {
-            Tools.shell("cd \"$2\"; qemu-img convert -q -f raw -O $4 ${5:+-o} $5 \"$1\" \"$3\"", disk.file(), directory, image, driver,
+            Tools.shell("cd \"$2\"; qemu-img convert -q -f raw -O $4 ${5:+-o} $5 \"$1\" \"$3\"", disk.file(), directory, image,
+                    driver,
                     options);
         }
         Tools.shell("sync -f \"$1\"", image);
@@ -171,7 +172,7 @@ enum ImageKind {
     }
 
     private static long sum(String what, Path image) {
-        return Long.parseLong(Tools.shell("sync -f \"$1\"; cd \"$(dirname \"$1\")\"; { stat -c $2 disk* base* 2> /dev/null || true; } "
-                + "| awk '{ sum += $1 } END { printf \"%d\", sum }'", image, what));
+        return Long.parseLong(Tools.shell("sync -f \"$1\"; cd \"$(dirname \"$1\")\"; { stat -c $2 disk* base* 2> /dev/null || "
+                + "true; } | awk '{ sum += $1 } END { printf \"%d\", sum }'", image, what));
     }
 }

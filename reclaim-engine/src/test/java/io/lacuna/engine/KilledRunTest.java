@@ -83,7 +83,8 @@ class KilledRunTest {
             Tools.ok("qemu-img", "check", image.toString());
             new ReclaimRun(disk, image, directory).proveContent(free, free.inwardTo(4096));
         }
-        System.out.println(mode + ": " + killed + " of " + kills + " runs were killed before their end, " + cut + " with their marker up");
+        System.out.println(mode + ": " + killed + " of " + kills + " runs were killed before their end, " + cut
+                + " with their marker up");
         assertTrue(cut >= kills / 5, "only " + cut + " runs were cut while they changed tables: the test proves little");
     }
 

@@ -82,7 +82,8 @@ class LiveCheckTest {
     }
 
     private ImageReport reclaim(Path image, ReclaimMode mode, Purpose purpose) {
-        return Reclaimer.run(image, ReclaimOptions.builder().purpose(purpose).mode(mode).verify(Verify.LIVE).build(), Progress.NONE);
+        return Reclaimer.run(image, ReclaimOptions.builder().purpose(purpose).mode(mode).verify(Verify.LIVE).build(),
+                Progress.NONE);
     }
 
     @ParameterizedTest

@@ -80,8 +80,9 @@ class RefusalTest {
     @Test
     void staleFileSystemUnderThePartitionTableOfAPartition() throws IOException {
         Tools.require("sfdisk", "mke2fs");
-        GuestVolume volume = foreign("nested", 16 * MIB, "mke2fs -q -F -t ext4 -b 1024 -O ^has_journal \"$1\"; echo 2048,,83 | sfdisk -q --no-tell-kernel --wipe never \"$1\"; "
-                + "head -c 15M /dev/urandom | dd of=\"$1\" bs=1M seek=1 conv=notrunc status=none");
+        GuestVolume volume = foreign("nested", 16 * MIB, "mke2fs -q -F -t ext4 -b 1024 -O ^has_journal \"$1\"; echo 2048,,83 | "
+                + "sfdisk -q --no-tell-kernel --wipe never \"$1\"; head -c 15M /dev/urandom | dd of=\"$1\" bs=1M seek=1 "
+                + "conv=notrunc status=none");
         assertTrue(volume.free().totalBytes() > 8 * MIB, "by its old bitmaps");
         for (String scheme : List.of("gpt", "mbr")) {
             GuestDisk disk = GuestDisk.assemble(directory.resolve(scheme), scheme, 512, volume);
@@ -177,8 +178,8 @@ class RefusalTest {
         Path guest = directory.resolve("guest.raw");
         Path neighbour = copyOf("neighbour.raw").file();
         Tools.shell("cd \"$1\"; size=$(stat -c %s neighbour.raw); truncate -s $size fresh.raw; mke2fs -q -F -t ext4 fresh.raw\n"
-                + "cp --sparse=always neighbour.raw keep; qemu-img create -q -f qcow2 -o data_file=neighbour.raw -b fresh.raw -F raw "
-                + "evil $size; cp --sparse=always keep neighbour.raw; truncate -s $size guest.raw\n"
+                + "cp --sparse=always neighbour.raw keep; qemu-img create -q -f qcow2 -o data_file=neighbour.raw -b fresh.raw -F "
+                + "raw evil $size; cp --sparse=always keep neighbour.raw; truncate -s $size guest.raw\n"
                 + "dd if=evil of=guest.raw conv=notrunc status=none; rm evil keep", directory);
         String before = Tools.ok("sha256sum", neighbour.toString());
         assertRefused(guest, "--format");
@@ -282,7 +283,8 @@ class RefusalTest {
     void formatGivenByTheCallerOverridesASignatureThatAGuestWrote() throws IOException {
         GuestVolume volume = copyOf("vm.raw");
         // The boot sector of an ext volume is the guest's to write.
-        Tools.shell("qemu-img create -q -f qcow2 -b /etc/passwd -F raw \"$2\" 16M; dd if=\"$2\" of=\"$1\" bs=512 count=1 conv=notrunc status=none",
+        Tools.shell("qemu-img create -q -f qcow2 -b /etc/passwd -F raw \"$2\" 16M; dd if=\"$2\" of=\"$1\" bs=512 count=1 "
+                + "conv=notrunc status=none",
                 volume.file(), directory.resolve("evil.qcow2"));
         Path pristine = directory.resolve("pristine.raw");
         Tools.shell("cp --sparse=always \"$1\" \"$2\"", volume.file(), pristine);

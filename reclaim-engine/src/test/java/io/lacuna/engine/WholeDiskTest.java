@@ -73,7 +73,8 @@ class WholeDiskTest {
         long sectors = volume.file().toFile().length() / 512;
         Tools.shell("truncate -s $((($2 + 63) * 512)) \"$1\"", disk, sectors);
         Tools.okWithInput("label: dos\nstart=63, size=" + sectors + ", type=83\n", "sfdisk", "-q", disk.toString());
-        // MD 1.0 stands at the last 4 KiB boundary that is 8 KiB from the end: of the disk here, which is no such boundary of the partition.
+        // MD 1.0 stands at the last 4 KiB boundary that is 8 KiB from the end: of the disk here, which is no such boundary of the
+        // partition.
         Tools.shell("dd if=\"$2\" of=\"$1\" bs=512 seek=63 conv=notrunc,sparse status=none; size=$(stat -c %s \"$1\")\n"
                 + "printf '\\374\\116\\053\\251\\001\\000\\000\\000' | dd of=\"$1\" bs=512 seek=$(((size / 512 - 16) / 8 * 8)) "
                 + "conv=notrunc status=none", disk, volume.file());
@@ -144,7 +145,8 @@ class WholeDiskTest {
                 + "while fuser -s \"$1\" 2> /dev/null; do sleep 0.1; done\n"
                 // The magic of ext in the boot code.
                 + "printf '\\123\\357' | dd of=\"$1\" bs=1 seek=1080 conv=notrunc status=none", windows);
-        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"), new GuestVolume(windows, true)).file();
+        Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"),
+                new GuestVolume(windows, true)).file();
         assertRefused(disk, "hibernated");
     }
 

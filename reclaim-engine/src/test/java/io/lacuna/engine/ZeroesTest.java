@@ -149,7 +149,8 @@ class ZeroesTest {
         ImageReport report = prove(image, zeroes());
         assertEquals(4 * MIB, report.zeroBytes());
         String map = Tools.ok("qemu-img", "map", "--output=json", image.toString());
-        assertTrue(map.contains("\"start\": 1048576, \"length\": 4194304, \"depth\": 0, \"present\": false, \"zero\": true, \"data\": false"),
+        assertTrue(map.contains("\"start\": 1048576, \"length\": 4194304, \"depth\": 0, \"present\": false, \"zero\": true, "
+                + "\"data\": false"),
                 map);
         Tools.ok("qemu-io", "-f", "qcow2", "-c", "read -P 0 1M 4M", "-c", "read -P 5 5M 64k", image.toString());
     }
@@ -184,7 +185,8 @@ class ZeroesTest {
         assertTrue(report.plannedBytes() >= 2 * MIB && report.plannedBytes() < 3 * MIB, report.toString());
         same(raw, image, "qcow2");
         Path snapshot = directory.resolve("snapshot.raw");
-        Tools.shell("qemu-img convert -l before -f qcow2 -O raw \"$1\" \"$2\"; cmp \"$2\" \"$3\"; qemu-img check \"$1\"", image, snapshot,
+        Tools.shell("qemu-img convert -l before -f qcow2 -O raw \"$1\" \"$2\"; cmp \"$2\" \"$3\"; qemu-img check \"$1\"", image,
+                snapshot,
                 unknown);
     }
 

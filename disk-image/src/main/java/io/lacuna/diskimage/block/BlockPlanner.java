@@ -197,7 +197,8 @@ final class BlockPlanner {
             }
         }
         boolean finishing = table != null && request.mode() != ReclaimMode.PUNCH && wasCut() && table.isUnfinished();
-        return new BlockPlan(image, table, finishing, request.mode(), map.blockSize(), reclaimable, parts.retained(), unreferencedBytes,
+        return new BlockPlan(image, table, finishing, request.mode(), map.blockSize(), reclaimable, parts.retained(),
+                unreferencedBytes,
                 remarks, unmapped, files, pieces, journal);
     }
 }

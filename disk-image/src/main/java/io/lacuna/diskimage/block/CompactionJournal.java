@@ -113,8 +113,8 @@ public final class CompactionJournal {
                     + found.mode() + " finishes the work.";
             case UNREADABLE -> "The journal of a run that was to make the image shorter is incomplete or damaged (" + path
                     + "); the image is sound as it is, and the next run of lacuna reclaim with --mode compact removes the journal.";
-            case OTHER_IMAGE -> "The journal beside the image (" + path + ") belongs to another file: the image was copied, moved or "
-                    + "replaced since. A run of lacuna reclaim with --mode compact finishes what may be left to do; then the "
+            case OTHER_IMAGE -> "The journal beside the image (" + path + ") belongs to another file: the image was copied, moved "
+                    + "or replaced since. A run of lacuna reclaim with --mode compact finishes what may be left to do; then the "
                     + "journal can be deleted.";
         };
     }

@@ -61,7 +61,9 @@ final class ClusterMover {
         this.batch = new ClusterBatch(header.clusterSize());
     }
 
-    /** Does all of it, durably; the file can be cut then. The header, the L1 table and the refcount table may be others afterwards. */
+    /**
+     * Does all of it, durably; the file can be cut then. The header, the L1 table and the refcount table may be others afterwards.
+     */
     void run() throws IOException {
         for (Relocation.TableMove table : relocation.tables()) {
             moveTable(table);

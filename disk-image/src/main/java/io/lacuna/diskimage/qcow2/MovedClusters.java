@@ -28,7 +28,8 @@ record MovedClusters(long distance, ExtentSet live, ExtentSet written, ExtentSet
         ExtentSet skipped = compaction.skipped().intersect(old).shift(to - from);
         if (!image.punchable()) {
             // What reads as zeros must go on doing so, and what is free must not show other free bytes.
-            ExtentSet zeros = places.minus(live).minus(skipped).intersect(image.map().allocated().intersect(new Extent(to, length)));
+            ExtentSet zeros = places.minus(live).minus(skipped).intersect(image.map().allocated().intersect(new Extent(to,
+                    length)));
             return new MovedClusters(from - to, live, live.union(zeros), ExtentSet.EMPTY);
         }
         // A host block that other clusters share is theirs as well.

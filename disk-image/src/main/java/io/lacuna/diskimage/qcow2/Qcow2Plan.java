@@ -20,7 +20,8 @@ import java.util.List;
  */
 record Qcow2Plan(Qcow2Image image, ExtentSet reclaimable, List<Retained> retained, long plannedBytes,
         long unreferencedBytes, List<String> remarks, TableChanges tables, ExtentSet imagePunches, ExtentSet dataPunches,
-        long newSize, Compaction compaction, ExtentSet rewritten, ReclaimMode mode, CompactionJournal journal) implements Deallocation {
+        long newSize, Compaction compaction, ExtentSet rewritten, ReclaimMode mode,
+        CompactionJournal journal) implements Deallocation {
 
     /** @return whether the image itself stays as it is */
     boolean leavesImageAlone() {

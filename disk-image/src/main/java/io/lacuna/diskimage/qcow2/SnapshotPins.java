@@ -110,7 +110,8 @@ final class SnapshotPins {
             return null;
         }
         while (reasons.size() <= set) {
-            reasons.add(Remarks.sharedReason(Arrays.stream(sets.get(reasons.size())).mapToObj(i -> snapshots.get(i).name()).toList()));
+            int[] members = sets.get(reasons.size());
+            reasons.add(Remarks.sharedReason(Arrays.stream(members).mapToObj(i -> snapshots.get(i).name()).toList()));
         }
         String why = reasons.get(set);
         given.add(why);

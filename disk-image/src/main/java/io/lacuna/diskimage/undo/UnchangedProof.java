@@ -20,8 +20,8 @@ import java.util.List;
  * <p>A file is proved by its inode, size, mtime and ctime. (Its device number is left out: it may be another one after a restart,
  * and times to the nanosecond are not met by chance.) Where these prove nothing - on a block device; after a cut, which may have
  * come between a change and the note of it - what the plan was made from, the bitmaps above all, must read as it did. Then a
- * device must still have what the run left there. After a cut run that changed no tables, what it was to release must be as it was or
- * zeros; if it changed some, the caller's word is needed. A cut undo goes on: it is the way to a sound image.
+ * device must still have what the run left there. After a cut run that changed no tables, what it was to release must be as it was
+ * or zeros; if it changed some, the caller's word is needed. A cut undo goes on: it is the way to a sound image.
  */
 final class UnchangedProof {
 

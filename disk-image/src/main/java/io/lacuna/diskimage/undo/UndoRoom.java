@@ -62,8 +62,8 @@ final class UndoRoom {
         }
         if (room < atMost) {
             throw new IOException("nothing was changed, for there is not enough room for the undo file: it may take " + atMost
-                    + " bytes or more, and " + directory + " has " + room + " left; free some space there, or name a place on another "
-                    + "file system");
+                    + " bytes or more, and " + directory + " has " + room + " left; free some space there, or name a place on "
+                    + "another file system");
         }
     }
 }

@@ -155,8 +155,8 @@ final class VhdImage implements DiskImage {
     public Deallocation plan(DeallocationRequest request) throws IOException {
         try {
             if (footers.isSavedState()) {
-                throw new UnsafeException("the VHD says that a virtual machine is suspended with it, which still counts on what its "
-                        + "disk calls free; resume the machine and shut it down", UnsafeException.Scope.MACHINE);
+                throw new UnsafeException("the VHD says that a virtual machine is suspended with it, which still counts on what "
+                        + "its disk calls free; resume the machine and shut it down", UnsafeException.Scope.MACHINE);
             }
             if (!size.isComplete()) {
                 throw new UnsupportedException(incomplete()

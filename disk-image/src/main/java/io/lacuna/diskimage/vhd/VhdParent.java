@@ -55,7 +55,8 @@ final class VhdParent {
         long noted = EPOCH + child.parentStamp();
         if (Math.abs(found - noted) > TOLERANCE) {
             throw new UnsafeException("the differencing disk's parent " + parent.path() + " was changed after the differencing "
-                    + "disk was made on it: it was last modified " + found + " s after 1970, and the differencing disk noted " + noted
+                    + "disk was made on it: it was last modified " + found + " s after 1970, and the differencing disk noted "
+                    + noted
                     + "; if you know that its content is the same (a mere copy), say: touch -d @" + noted + " " + parent.path());
         }
     }

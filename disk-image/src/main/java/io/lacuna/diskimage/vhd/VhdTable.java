@@ -19,8 +19,9 @@ import java.util.Optional;
  *
  * <p>QEMU puts the next new block behind the last one that the table has, over whatever is there, and writes only a part of it: the
  * rest must read as zeros. So nothing may be left behind the last block. What will lie there is made zeros before the table lets go
- * of it, and the file ends behind the last block when the run does. A block that moves away from the end cannot be made zeros before
- * the table has its new place: meanwhile a block that is not stored, which reads as zeros, gets a place of zeros behind all others.
+ * of it, and the file ends behind the last block when the run does. A block that moves away from the end cannot be made zeros
+ * before the table has its new place: meanwhile a block that is not stored, which reads as zeros, gets a place of zeros behind all
+ * others.
  */
 final class VhdTable implements BlockTable {
 

@@ -47,7 +47,8 @@ record BatSurvey(ExtentSet fixed, long end) {
 
     /**
      * Behind the last block of the disk nothing should be mapped. A disk that was made smaller may have something there: its
-     * place counts as used. A mapped block there that another one has, too, is what QEMU before 8.0.1 leaves when it shifts the table.
+     * place counts as used. A mapped block there that another one has, too, is what QEMU before 8.0.1 leaves when it shifts the
+     * table.
      */
     private static void addStale(Bat bat, long fileSize, Claims claims, ExtentSet.Builder fixed) throws IOException {
         BatLayout layout = bat.layout();

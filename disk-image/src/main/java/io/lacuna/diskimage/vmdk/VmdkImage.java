@@ -160,8 +160,8 @@ final class VmdkImage implements DiskImage {
                     + "given back in place; make a smaller one with lacuna copy");
         }
         if (descriptor.extents().stream().anyMatch(extent -> extent.access() == DescriptorExtent.Access.RDONLY)) {
-            throw new UnsafeException("the VMDK's descriptor marks an extent as read-only (RDONLY); change it to RW there if it may "
-                    + "be written to");
+            throw new UnsafeException("the VMDK's descriptor marks an extent as read-only (RDONLY); change it to RW there if it "
+                    + "may be written to");
         }
     }
 

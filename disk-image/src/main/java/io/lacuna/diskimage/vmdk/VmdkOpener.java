@@ -225,8 +225,8 @@ final class VmdkOpener {
             throw new UnsupportedException("the VMDK's parent is of another format");
         }
         if (vmdk.cid() != descriptor.parentCid()) {
-            throw new UnsafeException("the VMDK's parent " + VmdkDescriptor.shown(descriptor.parentName()) + " was changed since this "
-                    + "child was made, or is another disk: its CID is " + hex(vmdk.cid()) + ", the child remembers parentCID "
+            throw new UnsafeException("the VMDK's parent " + VmdkDescriptor.shown(descriptor.parentName()) + " was changed since "
+                    + "this child was made, or is another disk: its CID is " + hex(vmdk.cid()) + ", the child remembers parentCID "
                     + hex(descriptor.parentCid()) + "; restore the parent, for with this one the disk's content is not right");
         }
     }

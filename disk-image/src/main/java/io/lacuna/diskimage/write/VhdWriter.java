@@ -86,8 +86,8 @@ final class VhdWriter extends BlockWriter {
         ByteBuffer footer = ByteBuffer.allocate(SECTOR);
         footer.put(0, "conectix".getBytes(StandardCharsets.US_ASCII)).putInt(8, 2).putInt(12, VERSION)
                 .putLong(16, HEADER_OFFSET).putInt(24, (int) (Instant.now().getEpochSecond() - EPOCH_2000));
-        // QEMU believes the size field only of creators it knows, and takes cylinders times heads times sectors of all others, which
-        // is mostly less; this is its own name for "go by the size".
+        // QEMU believes the size field only of creators it knows, and takes cylinders times heads times sectors of all others,
+        // which is mostly less; this is its own name for "go by the size".
         footer.put(28, "qem2".getBytes(StandardCharsets.US_ASCII)).putInt(32, VERSION);
         footer.put(36, "Wi2k".getBytes(StandardCharsets.US_ASCII));
         footer.putLong(40, virtualSize).putLong(48, virtualSize);

@@ -183,7 +183,8 @@ class BlockWriterTest {
 
     @Test
     void largeHolesAskedForKeepLoneBlocks() throws IOException {
-        DeallocationRequest request = new DeallocationRequest(blocks(0, 1).union(blocks(2, 4)), ReclaimMode.DEALLOCATE, 2 * BLOCK, 0,
+        DeallocationRequest request = new DeallocationRequest(blocks(0, 1).union(blocks(2, 4)), ReclaimMode.DEALLOCATE, 2 * BLOCK,
+                0,
                 false);
         Deallocation plan = image.plan(request);
         // Blocks 2 and 3 lie at 28672 to 45056, of which a hole of 16384 at its own multiple is no more than a part.

@@ -151,7 +151,8 @@ class Qcow2CompactionTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cluster_size=64k", "cluster_size=4k,compat=0.10", "extended_l2=on,cluster_size=16k", "cluster_size=512"})
+    @ValueSource(strings = {"cluster_size=64k", "cluster_size=4k,compat=0.10", "extended_l2=on,cluster_size=16k",
+        "cluster_size=512"})
     void backingFilesNeverShineThrough(String options) throws IOException {
         Images.pattern(directory.resolve("base.raw"), SIZE - 700 * 1024, 7);
         image = directory.resolve("image.qcow2");
@@ -188,7 +189,8 @@ class Qcow2CompactionTest {
         byte[] one = Images.content(image, "-l", "one");
         Deallocation plan = Images.run(image, request(kib(5120, 6144)));
         assertTrue(plan.changesTables());
-        assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("gaps stay") && remark.contains("a snapshot uses it")),
+        assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("gaps stay")
+                && remark.contains("a snapshot uses it")),
                 () -> plan.remarks().toString());
         Images.assertChecks(image);
         assertArrayEquals(one, Images.content(image, "-l", "one"));
@@ -238,7 +240,8 @@ class Qcow2CompactionTest {
         Tools.shell("cd \"$1\"; seq 1 1000000 > text; truncate -s 6M text\n"
                 + "qemu-img convert -c -f raw -O qcow2 -o cluster_size=4k text image.qcow2", directory);
         Deallocation plan = compact(kib(0, 2048), false);
-        assertTrue(plan.remarks().stream().anyMatch(remark -> remark.matches("\\d+ bytes of gaps stay .* holds compressed data .*")),
+        assertTrue(plan.remarks().stream().anyMatch(remark -> remark.matches("\\d+ bytes of gaps stay .* holds compressed data "
+                + ".*")),
                 () -> plan.remarks().toString());
     }
 
@@ -271,8 +274,9 @@ class Qcow2CompactionTest {
     }
 
     /**
-     * Where the file ends inside of the place that the L1 table leaves, clusters would fill that place. What a table has left is given
-     * back on the way where the gaps have no storage, so that it must not be filled; and an undo puts tables back before anything else.
+     * Where the file ends inside of the place that the L1 table leaves, clusters would fill that place. What a table has left is
+     * given back on the way where the gaps have no storage, so that it must not be filled; and an undo puts tables back before
+     * anything else.
      */
     @Test
     void placesThatTablesLeaveAreNotFilled() throws IOException {
@@ -315,7 +319,8 @@ class Qcow2CompactionTest {
 
     /** QEMU and we take turns, with whatever is free at the moment. */
     @ParameterizedTest
-    @CsvSource({"'cluster_size=512,refcount_bits=64', 1", "'cluster_size=4k,refcount_bits=1', 2", "'extended_l2=on,cluster_size=16k', 3",
+    @CsvSource({"'cluster_size=512,refcount_bits=64', 1", "'cluster_size=4k,refcount_bits=1', 2",
+        "'extended_l2=on,cluster_size=16k', 3",
         "'cluster_size=1k,compat=0.10', 4"})
     void survivesManyRounds(String options, int seed) throws IOException {
         image(options);
@@ -328,7 +333,8 @@ class Qcow2CompactionTest {
             Images.run(image, request(free.build()));
             Images.assertChecks(image);
             assertDense();
-            String write = "write -P " + (round + 1) + " " + 512 * random.nextInt(SIZE / 512 - 1000) + " " + 512 * (1 + random.nextInt(999));
+            String write = "write -P " + (round + 1) + " " + 512 * random.nextInt(SIZE / 512 - 1000) + " "
+                    + 512 * (1 + random.nextInt(999));
             Tools.ok("qemu-io", "-f", "qcow2", "-c", write, "-c", write.replace("write -P " + (round + 1), "write -z"), "-c",
                     "discard " + 65536 * random.nextInt(80) + " 300k", image.toString());
         }
@@ -383,7 +389,8 @@ class Qcow2CompactionTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"cluster_size=64k, COMPACT", "cluster_size=512, COMPACT", "cluster_size=64k, DEALLOCATE", "cluster_size=1k, DEALLOCATE"})
+    @CsvSource({"cluster_size=64k, COMPACT", "cluster_size=512, COMPACT", "cluster_size=64k, DEALLOCATE",
+        "cluster_size=1k, DEALLOCATE"})
     void hostsThatCannotPunchAreServed(String options, ReclaimMode mode) throws IOException {
         image(options);
         byte[] before = Images.content(image);

@@ -121,15 +121,19 @@ class Qcow2CrashTest {
                     Files.copy(dataBefore, data, StandardCopyOption.REPLACE_EXISTING);
                 }
                 log.play(cut, loss, cut, hasData ? new Path[] {image, data} : new Path[] {image});
-                int state = 31 * Arrays.hashCode(Files.readAllBytes(image)) + (hasData ? Arrays.hashCode(Files.readAllBytes(data)) : 0);
+                int state = 31 * Arrays.hashCode(Files.readAllBytes(image)) + (hasData ? Arrays.hashCode(Files.readAllBytes(data))
+                        : 0);
                 if (seen.add(state)) {
-                    assertRecovers(before, reclaimed, snapshot, Images.repair(FREE), false, kind + ", cut at " + cut + ", lost " + loss);
+                    assertRecovers(before, reclaimed, snapshot, Images.repair(FREE), false, kind + ", cut at " + cut + ", lost "
+                            + loss);
                 }
             }
         }
     }
 
-    /** The file becomes shorter; the run that finishes is one that compacts, or one that only deallocates and then one that does. */
+    /**
+     * The file becomes shorter; the run that finishes is one that compacts, or one that only deallocates and then one that does.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"small", "old", "autoclear", "snapshot", "compressed", "backing", "tables", "batches"})
     void losesNoByteWhereverACompactionIsCut(String kind) throws IOException {
@@ -143,7 +147,8 @@ class Qcow2CrashTest {
             before = guest(disk);
             var plan = disk.plan(Qcow2CompactionTest.request(FREE));
             reclaimed = plan.reclaimable();
-            assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("move into gaps")), () -> plan.remarks().toString());
+            assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("move into gaps")),
+                    () -> plan.remarks().toString());
             disk.apply(plan, Progress.NONE);
         }
         Files.write(image, file.bytes());
@@ -159,7 +164,8 @@ class Qcow2CrashTest {
                     if (seen.size() % 2 == 0) {
                         assertRecovers(before, ExtentSet.EMPTY, snapshot, Images.repair(FREE), true, where);
                     }
-                    assertRecovers(before, reclaimed, snapshot, new DeallocationRequest(FREE, ReclaimMode.COMPACT, 0, 0, true), true, where);
+                    assertRecovers(before, reclaimed, snapshot, new DeallocationRequest(FREE, ReclaimMode.COMPACT, 0, 0, true),
+                            true, where);
                     assertEquals(length, Files.size(image), where);
                 }
             }

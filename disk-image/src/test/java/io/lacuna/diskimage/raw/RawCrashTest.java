@@ -107,7 +107,8 @@ class RawCrashTest {
                     (int) live.end()), where);
         }
         for (Extent zero : zeros) {
-            assertEquals(-1, Arrays.mismatch(new byte[(int) zero.length()], 0, (int) zero.length(), now.array(), (int) zero.offset(),
+            assertEquals(-1, Arrays.mismatch(new byte[(int) zero.length()], 0, (int) zero.length(), now.array(),
+                    (int) zero.offset(),
                     (int) zero.end()), where);
         }
     }

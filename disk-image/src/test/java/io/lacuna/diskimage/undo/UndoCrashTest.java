@@ -65,7 +65,8 @@ class UndoCrashTest {
         Files.copy(complete, undone, StandardCopyOption.REPLACE_EXISTING);
         Files.write(images.image(), after);
         MemoryHostFile file = new MemoryHostFile(images.image(), after.clone());
-        new Restorer(UndoFile.read(undone), List.of(new CrashFile(file, undoLog)), Progress.NONE, logging(undoLog, false)).run(false);
+        new Restorer(UndoFile.read(undone), List.of(new CrashFile(file, undoLog)), Progress.NONE,
+                logging(undoLog, false)).run(false);
         assertArrayEquals(before, file.bytes());
         Map<State, Integer> ofUndo = cut(undoLog, after, complete, undone);
         System.out.println("undo of " + kind + " " + mode + ": run " + log.steps() + " steps " + ofRun + ", undo "
@@ -155,7 +156,9 @@ class UndoCrashTest {
         return undo.state();
     }
 
-    /** A second run, without an undo file, changes what the first had not got to: then the way back is closed, or it is still right. */
+    /**
+     * A second run, without an undo file, changes what the first had not got to: then the way back is closed, or it is still right.
+     */
     private void assertAnotherRunIsNoticed(Path undone, byte[] image, String where) throws IOException {
         byte[] undo = Files.readAllBytes(undone);
         byte[] unnoted = undo.clone();

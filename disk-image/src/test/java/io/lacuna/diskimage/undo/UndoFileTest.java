@@ -174,7 +174,8 @@ class UndoFileTest {
                     recorder.arm(facts(), true, List.of(new HostRanges(wrapped, RELEASED, ExtentSet.EMPTY)));
                 } catch (IOException e) {
                     stopped++;
-                    assertTrue(e.getMessage().contains("nothing was changed") && e.getMessage().contains("No space left"), e.getMessage());
+                    assertTrue(e.getMessage().contains("nothing was changed") && e.getMessage().contains("No space left"),
+                            e.getMessage());
                     assertFalse(Files.exists(undone), "the half file is gone");
                     assertEquals(0, file.changes());
                     continue;
@@ -294,7 +295,9 @@ class UndoFileTest {
         assertArrayEquals(before, again.bytes());
     }
 
-    /** The undo file as if the run had been killed before its end: without the last record, and a state that does not tell of it. */
+    /**
+     * The undo file as if the run had been killed before its end: without the last record, and a state that does not tell of it.
+     */
     private byte[] cut() throws IOException {
         byte[] bytes = Files.readAllBytes(undone);
         byte[] cut = Arrays.copyOf(bytes, bytes.length - UndoLayout.RECORD_HEADER);

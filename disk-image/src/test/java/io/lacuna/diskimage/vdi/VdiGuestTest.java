@@ -60,7 +60,8 @@ class VdiGuestTest {
     void readsFixedImagesOfQemu() throws IOException {
         Tools.require("qemu-img", "qemu-io");
         Path image = directory.resolve("disk.vdi");
-        Tools.shell("qemu-img create -q -f vdi -o static=on \"$1\" 3145728\nqemu-io -f vdi -c 'write -P 7 1M 50k' \"$1\" > /dev/null",
+        Tools.shell("qemu-img create -q -f vdi -o static=on \"$1\" 3145728\nqemu-io -f vdi -c 'write -P 7 1M 50k' \"$1\" > "
+                + "/dev/null",
                 image);
         try (DiskImage disk = VdiImages.open(image, false)) {
             assertReads(VdiImages.qemu(image), disk);

@@ -76,7 +76,8 @@ class VdiModesTest {
     @MethodSource("cases")
     void keepsLiveBytesAndGivesTheRestBack(String kind, ReclaimMode mode) throws IOException {
         make(kind);
-        ExtentSet free = FREE.intersect(ExtentSet.ofRange(0, kind.equals("qemu") || kind.equals("fixed") ? 10L * MIB : 10L * MIB - 10240));
+        ExtentSet free = FREE.intersect(ExtentSet.ofRange(0, kind.equals("qemu") || kind.equals("fixed") ? 10L * MIB
+                : 10L * MIB - 10240));
         byte[] fileBefore = Files.readAllBytes(image);
         byte[] before;
         byte[] after;

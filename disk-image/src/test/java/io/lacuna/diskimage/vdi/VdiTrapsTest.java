@@ -191,7 +191,8 @@ class VdiTrapsTest {
             assertEquals(2L * MIB, plan.plannedBytes());
             assertEquals(VdiImages.kib(0, 2048), plan.reclaimable());
             assertEquals("the host cannot punch holes", plan.retained().get(0).why());
-            assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("cannot punch holes")), plan.remarks().toString());
+            assertTrue(plan.remarks().stream().anyMatch(remark -> remark.contains("cannot punch holes")),
+                    plan.remarks().toString());
             VdiImages.assertWithoutHoles(file.bytes());
         }
         StrictHostFile file = file(builder, false);

@@ -160,13 +160,15 @@ class VhdCrashTest {
         byte[] footer = Arrays.copyOf(file.array(), 512);
         for (int at = end; at < file.capacity() - 512; at += 512) {
             byte[] sector = Arrays.copyOfRange(file.array(), at, at + 512);
-            assertTrue(Arrays.equals(sector, new byte[512]) || at == end && Arrays.equals(sector, footer), where + ": stale at " + at);
+            assertTrue(Arrays.equals(sector, new byte[512]) || at == end && Arrays.equals(sector, footer), where + ": stale at "
+                    + at);
         }
     }
 
     /** Each call of a run fails once, halfway or for good. */
     @ParameterizedTest
-    @CsvSource({"dynamic,PUNCH", "dynamic,DEALLOCATE", "dynamic,COMPACT", "aligned,COMPACT", "fixed,PUNCH", "differencing,DEALLOCATE",
+    @CsvSource({"dynamic,PUNCH", "dynamic,DEALLOCATE", "dynamic,COMPACT", "aligned,COMPACT", "fixed,PUNCH",
+        "differencing,DEALLOCATE",
         "differencing,COMPACT"})
     void aCallThatFailsLosesNothing(String kind, ReclaimMode mode) throws IOException {
         make(kind);

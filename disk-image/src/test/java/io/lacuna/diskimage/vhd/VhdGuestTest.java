@@ -170,9 +170,9 @@ class VhdGuestTest {
     @Test
     void isReadBelowAQcow2Image() throws IOException {
         Tools.require("qemu-img", "qemu-io");
-        Tools.shell("cd \"$1\"; qemu-img create -q -f vpc -o force_size=on base.vhd 5M; qemu-io -f vpc -c 'write -P 3 1M 2M' base.vhd\n"
-                + "qemu-img create -q -f qcow2 -b base.vhd -F vpc top.qcow2; qemu-io -f qcow2 -c 'write -P 4 2M 64k' top.qcow2\n"
-                + "qemu-img convert -f qcow2 -O raw top.qcow2 expected.raw", directory);
+        Tools.shell("cd \"$1\"; qemu-img create -q -f vpc -o force_size=on base.vhd 5M; qemu-io -f vpc -c 'write -P 3 1M 2M' "
+                + "base.vhd\nqemu-img create -q -f qcow2 -b base.vhd -F vpc top.qcow2; qemu-io -f qcow2 -c 'write -P 4 2M 64k' "
+                + "top.qcow2\nqemu-img convert -f qcow2 -O raw top.qcow2 expected.raw", directory);
         var options = new DiskImages.Options(DiskImages.Access.INSPECT, null, List.of());
         try (OpenedImage top = DiskImages.open(directory.resolve("top.qcow2"), options);
                 FileSource expected = new FileSource(directory.resolve("expected.raw"))) {
@@ -200,7 +200,8 @@ class VhdGuestTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"dfvfs/image.vhd,checksum", "dfvfs/image-differential.vhd,checksum", "qemu-iotests/afl5.img.bz2,1024 bytes before the end",
+    @CsvSource({"dfvfs/image.vhd,checksum", "dfvfs/image-differential.vhd,checksum",
+        "qemu-iotests/afl5.img.bz2,1024 bytes before the end",
         "dfvfs/fat-differential.vhd,fat-parent.vhd"})
     void refusesOfTheCollection(String name, String reason) throws IOException {
         Path image = Corpus.unpack(name, directory);

@@ -9,7 +9,9 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Random;
 
-/** Writes dynamic and differencing VHDs from the specification, small enough to damage every byte. Shares nothing with the reader. */
+/**
+ * Writes dynamic and differencing VHDs from the specification, small enough to damage every byte. Shares nothing with the reader.
+ */
 final class VhdMaker {
 
     static final int TABLE = 1536;

@@ -57,7 +57,8 @@ class VhdTrapsTest {
     private static byte[] sealed(byte[] bytes) {
         System.arraycopy(VhdMaker.seal(ByteBuffer.wrap(Arrays.copyOfRange(bytes, 512, 1536)), 36).array(), 0, bytes, 512, 1024);
         for (int at : new int[] {0, bytes.length - 512}) {
-            System.arraycopy(VhdMaker.seal(ByteBuffer.wrap(Arrays.copyOfRange(bytes, at, at + 512)), 64).array(), 0, bytes, at, 512);
+            System.arraycopy(VhdMaker.seal(ByteBuffer.wrap(Arrays.copyOfRange(bytes, at, at + 512)), 64).array(), 0, bytes, at,
+                    512);
         }
         return bytes;
     }
@@ -177,7 +178,8 @@ class VhdTrapsTest {
         maker.write(image);
         byte[] before = Files.readAllBytes(image);
         Deallocation plan;
-        try (DiskImage disk = Runs.FORMAT.open(new PlainHostFile(image, true, 16384), new NearbyLinks(directory, Runs.FORMAT, true))) {
+        try (DiskImage disk = Runs.FORMAT.open(new PlainHostFile(image, true, 16384), new NearbyLinks(directory, Runs.FORMAT,
+                true))) {
             plan = disk.plan(Runs.request(kib(30, 120), ReclaimMode.PUNCH));
             disk.apply(plan, Progress.NONE);
         }

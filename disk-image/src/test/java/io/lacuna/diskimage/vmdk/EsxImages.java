@@ -38,7 +38,8 @@ final class EsxImages {
 
     private static Path descriptor(Path path, String cid, String parentCid, String type, String extent, String more)
             throws IOException {
-        return Files.writeString(path, "# Disk DescriptorFile\nversion=1\nCID=" + cid + "\nparentCID=" + parentCid + "\ncreateType=\""
+        return Files.writeString(path, "# Disk DescriptorFile\nversion=1\nCID=" + cid + "\nparentCID=" + parentCid
+                + "\ncreateType=\""
                 + type + "\"\n" + more + "# Extent description\n" + extent + "\n# The Disk Data Base\n#DDB\n"
                 + "ddb.adapterType = \"lsilogic\"\n", StandardCharsets.UTF_8);
     }

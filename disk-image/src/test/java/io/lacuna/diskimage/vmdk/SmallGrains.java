@@ -33,8 +33,9 @@ final class SmallGrains {
         b.put("KDMV".getBytes(StandardCharsets.ISO_8859_1)).putInt(zeroGrains ? 2 : 1).putInt(zeroGrains ? 7 : 3);
         b.putLong(SIZE / 512).putLong(GRAIN / 512).putLong(DESCRIPTOR).putLong(3).putInt(512).putLong(REDUNDANT).putLong(DIRECTORY)
                 .putLong(OVERHEAD + shift).put((byte) 0).put("\n \r\n".getBytes(StandardCharsets.ISO_8859_1));
-        b.put(DESCRIPTOR * 512, ("# Disk DescriptorFile\nversion=1\nCID=5e81b00f\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n"
-                + "RW " + SIZE / 512 + " SPARSE \"" + file.getFileName() + "\"\nddb.adapterType = \"ide\"\n")
+        b.put(DESCRIPTOR * 512, ("# Disk "
+                + "DescriptorFile\nversion=1\nCID=5e81b00f\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\nRW " + SIZE / 512
+                + " SPARSE \"" + file.getFileName() + "\"\nddb.adapterType = \"ide\"\n")
                 .getBytes(StandardCharsets.ISO_8859_1));
         b.putInt(REDUNDANT * 512, REDUNDANT_TABLE).putInt(DIRECTORY * 512, TABLE);
         byte[] content = Vmdks.pattern(SIZE, 3);

@@ -51,7 +51,8 @@ class VmdkCrashTest {
             }
             case "files" -> {
                 Vmdks.pattern(directory.resolve("model"), 400 << 10, 2);
-                Tools.shell("cd \"$1\"; qemu-img convert -f raw -O vmdk -o subformat=twoGbMaxExtentSparse model image.vmdk", directory);
+                Tools.shell("cd \"$1\"; qemu-img convert -f raw -O vmdk -o subformat=twoGbMaxExtentSparse model image.vmdk",
+                        directory);
             }
             default -> throw new IllegalArgumentException(kind);
         }

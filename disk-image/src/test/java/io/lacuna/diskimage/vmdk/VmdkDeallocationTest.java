@@ -136,7 +136,8 @@ class VmdkDeallocationTest {
             disk.apply(plan, io.lacuna.blockio.Progress.NONE);
             assertTrue(disk.plan(Vmdks.request(mode, free)).isEmpty());
         }
-        for (String read : List.of("read -P 1 2146435072 4k", "read -P 0 2146439168 2093056", "read -P 0 1M 512k", "read -P 2 1536k 512k",
+        for (String read : List.of("read -P 1 2146435072 4k", "read -P 0 2146439168 2093056", "read -P 0 1M 512k",
+                "read -P 2 1536k 512k",
                 "read -P 3 4096M 1M")) {
             Tools.Result result = Tools.run("qemu-io", "-f", "vmdk", "-c", read, image.toString());
             assertFalse(result.output().contains("failed"), result::output);

@@ -48,7 +48,8 @@ class VmdkFuzzTest {
         }
         add(data.get(0), descriptors.get(0), 0, 64, 4 * 512, 64, 8 * 512, 4096);
         add(data.get(1), descriptors.get(1), 0, 256, 512, 16, 64 * 512, 512, 80 * 512, 64, 128 * 512, 4096, 200 * 512, 64);
-        IMAGES.addCorpus(directory, image -> { }, "SecurityRonin-vmdk-forensic/ms3-win.vmdk", "SecurityRonin-vmdk-forensic/stream_opt.vmdk",
+        IMAGES.addCorpus(directory, image -> { }, "SecurityRonin-vmdk-forensic/ms3-win.vmdk",
+                "SecurityRonin-vmdk-forensic/stream_opt.vmdk",
                 "vmdk-rs/monolithicSparse.vmdk", "vmdk-rs/streamOptimizedWithMarkers.vmdk", "go-vmdk-parser/vmdk-monolith.img",
                 "qemu-iotests/iotest-version3.vmdk.bz2");
     }

@@ -36,8 +36,9 @@ class VmdkGuestTest {
         Tools.ok("qemu-img", "create", "-q", "-f", "vmdk", "-o", options, image.toString(), "67000320");
         if (options.contains("streamOptimized")) {
             Path raw = directory.resolve("raw");
-            Tools.shell("cp \"$1\" \"$2\"; truncate -s 67000320 \"$2\"; dd if=\"$1\" of=\"$2\" bs=1 count=700 seek=66999620 conv=notrunc "
-                    + "status=none; qemu-img convert -f raw -O vmdk -o $4 \"$2\" \"$3\"", directory.resolve("data"), raw, image, options);
+            Tools.shell("cp \"$1\" \"$2\"; truncate -s 67000320 \"$2\"; dd if=\"$1\" of=\"$2\" bs=1 count=700 seek=66999620 "
+                    + "conv=notrunc status=none; qemu-img convert -f raw -O vmdk -o $4 \"$2\" \"$3\"", directory.resolve("data"),
+                    raw, image, options);
         } else {
             Tools.ok("qemu-io", "-f", "vmdk", "-c", "write -s " + directory.resolve("data") + " 100k 3M", "-c",
                     "write -P 7 66999296 1024", "-c", "write -P 3 40M 200k", "-c", "write -z 40M 100k", image.toString());
@@ -78,7 +79,8 @@ class VmdkGuestTest {
         Tools.require("qemu-img", "qemu-io");
         Path image = directory.resolve("image.vmdk");
         Tools.ok("qemu-img", "create", "-q", "-f", "vmdk", "-o", options, image.toString(), "5G");
-        Tools.ok("qemu-io", "-f", "vmdk", "-c", "write -P 1 2147418112 128k", "-c", "write -P 2 4095M 2M", "-c", "write -P 3 5119M 1M",
+        Tools.ok("qemu-io", "-f", "vmdk", "-c", "write -P 1 2147418112 128k", "-c", "write -P 2 4095M 2M", "-c",
+                "write -P 3 5119M 1M",
                 image.toString());
         try (DiskImage disk = Vmdks.open(image, false)) {
             assertEquals(5L << 30, disk.virtualSize());

@@ -291,7 +291,8 @@ class VmdkTrapsTest {
         assertEquals(List.of(new DescriptorExtent(DescriptorExtent.Access.RW, 8192, DescriptorExtent.Kind.FLAT, "a b.vmdk", 1536),
                 new DescriptorExtent(DescriptorExtent.Access.RDONLY, 4096, DescriptorExtent.Kind.ZERO, null, 0)), read.extents());
         String head = "version=1\nCID=1\n";
-        for (String wrong : List.of("CID=1\n", "version=4\nCID=1\n", "version=1\n", "version=1\nCID=123456789\n", "version=1\nCID=x\n",
+        for (String wrong : List.of("CID=1\n", "version=4\nCID=1\n", "version=1\n", "version=1\nCID=123456789\n",
+                "version=1\nCID=x\n",
                 head + "CID=2\n", head + "RW 8 FLAT\n", head + "RW 0 FLAT \"a\" 0\n", head + "RW 8 ZERO \"a\"\n",
                 head + "RW 8 SPARSE \"a\" 5\n", head + "RW 8 VMFSRDM \"a\"\n", head + "RW 9999999999999999 FLAT \"a\" 0\n",
                 head + "RW -8 FLAT \"a\" 0\n", head + "RW 8 FLAT \"a 0\n", "")) {

@@ -181,12 +181,14 @@ class WriterTest {
         Path base = directory.resolve("base");
         Path image = directory.resolve("child.qcow2");
         Tools.shell("qemu-img create -q -f $2 \"$1\" 8M; qemu-io -f $2 -c 'write -P 5 0 4M' \"$1\" > /dev/null", base, driver);
-        long size = Long.parseLong(Tools.shell("qemu-img info -f $2 \"$1\" | sed -n 's/^virtual size.*(\\([0-9]*\\) bytes)/\\1/p'", base, driver)
+        long size = Long.parseLong(Tools.shell("qemu-img info -f $2 \"$1\" | sed -n 's/^virtual size.*(\\([0-9]*\\) bytes)/\\1/p'",
+                base, driver)
                 .strip());
         WriteRequest child = new WriteRequest(size, "child.qcow2", false, new WriteRequest.Backing("base", format),
                 ExtentSet.ofRange(2 << 20, 1 << 20));
         write(OutputFormat.QCOW2, child, image, Map.of());
-        Tools.ok("qemu-io", "-f", "qcow2", "-c", "read -P 5 0 2M", "-c", "read -P 0 2M 1M", "-c", "read -P 5 3M 1M", image.toString());
+        Tools.ok("qemu-io", "-f", "qcow2", "-c", "read -P 5 0 2M", "-c", "read -P 0 2M 1M", "-c", "read -P 5 3M 1M",
+                image.toString());
         assertTrue(Tools.ok("qemu-img", "info", image.toString()).contains("backing file format: " + driver));
     }
 }

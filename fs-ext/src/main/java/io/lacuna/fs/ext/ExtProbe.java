@@ -42,7 +42,8 @@ public final class ExtProbe implements FileSystemProbe {
         Journal journal = superblock.features().has(Features.HAS_JOURNAL) ? Journal.read(volume, superblock) : null;
         if (replay) {
             Replay replayed = Replay.of(volume, superblock, journal);
-            return checked(new ExtFileSystem(volume, superblock, journal, replayed), replayed.volume(), replayed.superblock(), options);
+            return checked(new ExtFileSystem(volume, superblock, journal, replayed), replayed.volume(), replayed.superblock(),
+                    options);
         }
         if (journal != null) {
             journal.superblock().requireEmpty();

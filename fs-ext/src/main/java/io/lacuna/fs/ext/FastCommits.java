@@ -75,8 +75,8 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
         }
         if (goesOn) {
             // Linux looks for the end behind the journal, finds none, and does not mount.
-            throw new UnsupportedException("the file system's fast commits fill the journal to its last block, and Linux mounts no such "
-                    + "file system: run e2fsck -f in the guest");
+            throw new UnsupportedException("the file system's fast commits fill the journal to its last block, and Linux mounts no "
+                    + "such file system: run e2fsck -f in the guest");
         }
         return new FastCommits(scan.commits, scan.inodes, scan.bodies, scan.ranges);
     }

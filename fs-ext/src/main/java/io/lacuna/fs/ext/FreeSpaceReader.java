@@ -222,8 +222,8 @@ final class FreeSpaceReader {
     private List<String> remarks() {
         List<String> remarks = new ArrayList<>();
         if (replay != null) {
-            remarks.add("The guest did not unmount this file system. Its journal was replayed in memory, on your word that the guest "
-                    + "boots next and does not resume; what is free both before and after the replay counts as free.");
+            remarks.add("The guest did not unmount this file system. Its journal was replayed in memory, on your word that the "
+                    + "guest boots next and does not resume; what is free both before and after the replay counts as free.");
         }
         if (!superblock.features().has(Features.METADATA_CSUM)) {
             remarks.add("The bitmaps carry no checksums; they agree with the free counts of their groups.");

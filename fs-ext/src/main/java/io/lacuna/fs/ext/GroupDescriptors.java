@@ -187,7 +187,10 @@ final class GroupDescriptors {
         return checksum != null && group != 0 && (piece.getShort(at(group) + 0x12) & BLOCK_UNINIT) != 0;
     }
 
-    /** @return whether no inode of the group was ever used and its inode bitmap was never written; counts as little as the flag above */
+    /**
+     * @return whether no inode of the group was ever used and its inode bitmap was never written; counts as little as the
+     *     flag above
+     */
     boolean areInodesUninitialised(int group) {
         return checksum != null && group != 0 && (piece.getShort(at(group) + 0x12) & INODE_UNINIT) != 0;
     }

@@ -10,9 +10,9 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * Compares the block bitmaps with every inode: no block that an inode in use claims may be free. An inode is in use if it has links,
- * if its bitmap says so (an open file that was deleted: the list of orphans and the orphan file name only such), or if the list of
- * orphans names it. Reads the used part of the inode tables once from front to back; memory does not grow with them.
+ * Compares the block bitmaps with every inode: no block that an inode in use claims may be free. An inode is in use if it has
+ * links, if its bitmap says so (an open file that was deleted: the list of orphans and the orphan file name only such), or if the
+ * list of orphans names it. Reads the used part of the inode tables once from front to back; memory does not grow with them.
  */
 final class InodeWalk {
 

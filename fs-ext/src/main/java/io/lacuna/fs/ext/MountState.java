@@ -20,9 +20,9 @@ final class MountState {
         if (features.has(Features.RECOVER)) {
             String name = "the " + features.type() + " file system ";
             throw new UnsafeException(features.has(Features.HAS_JOURNAL)
-                    ? name + "has a journal with changes that are still to be replayed: start the guest and shut it down cleanly; or, "
-                    + "if the guest will boot next from this very disk, will not resume from saved memory, and no snapshot or child "
-                    + "stands on the disk, say so with --replay-journal"
+                    ? name + "has a journal with changes that are still to be replayed: start the guest and shut it down cleanly; "
+                    + "or, if the guest will boot next from this very disk, will not resume from saved memory, and no snapshot or "
+                    + "child stands on the disk, say so with --replay-journal"
                     : name + "asks for a replay of a journal that it does not have: run e2fsck -f in the guest");
         }
         requireUnmounted(superblock);

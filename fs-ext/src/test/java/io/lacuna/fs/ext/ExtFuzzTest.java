@@ -52,7 +52,8 @@ class ExtFuzzTest {
         IMAGES.addCorpus(scratch, ExtFuzzTest::seal, "lde-testdata/test.ext2", "lde-testdata/test.ext3", "lde-testdata/test.ext4",
                 "e2fsprogs/f_extents2.gz", "e2fsprogs/j_corrupt_descr_tid.gz", "e2fsprogs/j_corrupt_commit_tid.gz",
                 "e2fsprogs/f_inlinedata_repair.gz", "e2fsprogs/f_bigalloc_symlink_with_xattr.gz",
-                "jnode/ext4__ext4-meta-bg.dd.gz", "syzkaller/ext4_25.img.gz", "syzkaller/ext4_33.img.gz", "syzkaller/ext4_57.img.gz");
+                "jnode/ext4__ext4-meta-bg.dd.gz", "syzkaller/ext4_25.img.gz", "syzkaller/ext4_33.img.gz",
+                "syzkaller/ext4_57.img.gz");
     }
 
     private static void add(ExtImage image, int[] log) {

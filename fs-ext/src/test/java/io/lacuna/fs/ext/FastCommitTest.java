@@ -134,7 +134,8 @@ class FastCommitTest {
         inode.putInt(0, FILE).putShort(4, (short) 0x81A4).putShort(4 + 0x1A, (short) 1).putInt(4 + 0x20, Inode.EXTENTS);
         inode.putInt(4 + 0x68, (int) block + 90);
         int root = 4 + 0x28;
-        inode.putShort(root, (short) 0xF30A).putShort(root + 2, (short) 2).putShort(root + 4, (short) 4).putShort(root + 6, (short) 1);
+        inode.putShort(root, (short) 0xF30A).putShort(root + 2, (short) 2).putShort(root + 4, (short) 4).putShort(root + 6,
+                (short) 1);
         inode.putInt(root + 12 + 4, (int) block + 50).putInt(root + 24, 100).putInt(root + 24 + 4, (int) block + 60);
         // One child of the tree is on the disk, one never got there.
         int child = (int) (block + 50) * 1024;
@@ -148,7 +149,8 @@ class FastCommitTest {
     }
 
     private static byte[] name(int parent, int inode) {
-        return ByteBuffer.allocate(10).order(ByteOrder.LITTLE_ENDIAN).putInt(parent).putInt(inode).put(new byte[] {'x', 'y'}).array();
+        return ByteBuffer.allocate(10).order(ByteOrder.LITTLE_ENDIAN).putInt(parent).putInt(inode).put(new byte[] {'x',
+                'y'}).array();
     }
 
     @Test
@@ -206,7 +208,8 @@ class FastCommitTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"wrong checksum", "another transaction", "no end", "unknown tag", "length of a range", "length past the block", "length of the head"})
+    @CsvSource({"wrong checksum", "another transaction", "no end", "unknown tag", "length of a range", "length past the block",
+        "length of the head"})
     void aFirstCommitThatIsNotWholeIsRefused(String what) throws IOException {
         long block = target();
         head(NEXT);

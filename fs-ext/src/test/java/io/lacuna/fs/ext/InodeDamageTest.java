@@ -51,7 +51,8 @@ class InodeDamageTest {
     }
 
     private static int inode(Path image, String name) {
-        return Integer.parseInt(Tools.shell("debugfs -R \"stat /$2\" \"$1\" 2>/dev/null | sed -n 's/^Inode: *\\([0-9]*\\).*/\\1/p'", image,
+        return Integer.parseInt(Tools.shell("debugfs -R \"stat /$2\" \"$1\" 2>/dev/null | sed -n 's/^Inode: *\\([0-9]*\\).*/\\1/p'",
+                image,
                 name).strip());
     }
 

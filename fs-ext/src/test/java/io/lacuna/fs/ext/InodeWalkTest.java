@@ -62,8 +62,8 @@ class InodeWalkTest {
         Files.createSymbolicLink(content.resolve("fast"), Path.of("file1"));
         Files.createSymbolicLink(content.resolve("slow"), Path.of("x".repeat(200)));
         Files.createSymbolicLink(content.resolve("inline"), Path.of("y".repeat(70)));
-        Tools.shell("cd \"$1\"; mkfifo pipe; ! [ $(id -u) = 0 ] || mknod device c 255 65535; head -c 700 /dev/urandom > ../attribute; "
-                + "head -c 6000 /dev/urandom > ../large", content);
+        Tools.shell("cd \"$1\"; mkfifo pipe; ! [ $(id -u) = 0 ] || mknod device c 255 65535; head -c 700 /dev/urandom > "
+                + "../attribute; head -c 6000 /dev/urandom > ../large", content);
         return content;
     }
 
@@ -204,7 +204,9 @@ class InodeWalkTest {
                 unshare -m bash -euc '
                 mount -o loop "$1" "$1.mnt"; cd "$1.mnt"
                 for i in $(seq 40); do mkdir -p "d$((i % 5))"; head -c $((i * 9000)) /dev/urandom > "d$((i % 5))/f$i"; done
-                for i in $(seq 60); do head -c 3000 /dev/urandom >> one; sync -f one; head -c 5000 /dev/urandom >> two; sync -f two; done
+                for i in $(seq 60); do
+                    head -c 3000 /dev/urandom >> one; sync -f one; head -c 5000 /dev/urandom >> two; sync -f two
+                done
                 rm d?/f*[37]
                 fallocate -l 3M big || true
                 fallocate -p -o 512K -l 1M big || true
@@ -226,9 +228,11 @@ class InodeWalkTest {
         String blocks = Tools.ok("debugfs", "-R", "blocks /file8", image.toString()).strip();
         String lastLine = blocks.substring(blocks.lastIndexOf('\n') + 1);
         long block = Long.parseLong(lastLine.split(" ")[3]);
-        long inode = Long.parseLong(Tools.shell("debugfs -R 'stat /file8' \"$1\" 2>/dev/null | sed -n 's/^Inode: *\\([0-9]*\\).*/\\1/p'",
+        long inode = Long.parseLong(Tools.shell("debugfs -R 'stat /file8' \"$1\" 2>/dev/null | sed -n 's/^Inode: "
+                + "*\\([0-9]*\\).*/\\1/p'",
                 image).strip());
-        String stats = Tools.shell("dumpe2fs \"$1\" 2>/dev/null | sed -n '/^Group 0:/,/^Group 1:/s/^  \\([0-9]*\\) free blocks.*/\\1/p' | head -1",
+        String stats = Tools.shell("dumpe2fs \"$1\" 2>/dev/null | sed -n '/^Group 0:/,/^Group 1:/s/^  \\([0-9]*\\) free "
+                + "blocks.*/\\1/p' | head -1",
                 image).strip();
         String script = "freeb " + block + "\nset_bg 0 free_blocks_count " + (Long.parseLong(stats) + 1) + "\n"
                 + (type.equals("ext4") ? "set_bg 0 checksum calc\n" : "");
@@ -284,7 +288,8 @@ class InodeWalkTest {
     @Test
     void costFollowsTheInodes() throws IOException {
         Path image = directory.resolve("large.img");
-        Tools.shell("rm -f \"$1\"; mke2fs -q -F -t ext4 -d \"$2\" -E lazy_itable_init=1,lazy_journal_init=1,nodiscard \"$1\" 64G", image,
+        Tools.shell("rm -f \"$1\"; mke2fs -q -F -t ext4 -d \"$2\" -E lazy_itable_init=1,lazy_journal_init=1,nodiscard \"$1\" 64G",
+                image,
                 content);
         try (FileSource plain = new FileSource(image); FileSource checked = new FileSource(image)) {
             new ExtProbe().open(plain).freeSpace();

@@ -45,7 +45,8 @@ class MatrixTest {
             ext4 | 40M  | -t ext4 -b 4096 -g 512 -O 64bit,^metadata_csum,uninit_bg
             ext4 | 40M  | -t ext4 -b 4096 -g 512 -O ^metadata_csum,^uninit_bg
             ext4 | 40M  | -t ext4 -b 1024 -g 512 -O ^flex_bg,^metadata_csum,uninit_bg,^sparse_super,^resize_inode
-            ext4 | 40M  | -t ext4 -b 4096 -g 512 -O metadata_csum_seed,quota,project,orphan_file,ea_inode,large_dir,inline_data,encrypt,casefold,verity,fast_commit,stable_inodes
+            ext4 | 40M  | -t ext4 -b 4096 -g 512 -O metadata_csum_seed,quota,project,orphan_file,ea_inode,\
+            large_dir,inline_data,encrypt,casefold,verity,fast_commit,stable_inodes
             ext4 | 60M  | -t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode
             ext4 | 60M  | -t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode,^flex_bg
             ext4 | 60M  | -t ext4 -b 1024 -g 512 -O meta_bg,^resize_inode,bigalloc -C 4096

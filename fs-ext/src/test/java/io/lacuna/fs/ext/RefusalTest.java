@@ -216,7 +216,8 @@ class RefusalTest {
         byte[] head = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putInt(8).putInt(image.s32(image.journalInode() + 0x64))
                 .array();
         int tail = 12 + 84 * 12;
-        return image.put32(block * 1024 + tail, ExtImage.crc32c(ExtImage.crc32c(image.seed(), head, 0, 8), image.bytes, block * 1024,
+        return image.put32(block * 1024 + tail, ExtImage.crc32c(ExtImage.crc32c(image.seed(), head, 0, 8), image.bytes,
+                block * 1024,
                 tail));
     }
 

@@ -91,7 +91,8 @@ class ReplayTest {
 
     /** Another writer: debugfs, with each kind of checksums it can write. */
     @ParameterizedTest
-    @CsvSource({"ext3,''", "ext4,''", "'ext4 -O ^64bit',''", "ext4,-c", "ext4,'-c -v 2'", "ext4,'-c -v 3'", "'ext4 -O ^64bit','-c -v 3'",
+    @CsvSource({"ext3,''", "ext4,''", "'ext4 -O ^64bit',''", "ext4,-c", "ext4,'-c -v 2'", "ext4,'-c -v 3'",
+        "'ext4 -O ^64bit','-c -v 3'",
         "'ext4 -O ^64bit','-c -v 2'", "'ext4 -O ^metadata_csum,^64bit',-c"})
     void readsWhatDebugfsLogs(String type, String checksums) throws IOException {
         Tools.require("debugfs", "mke2fs");
@@ -104,7 +105,8 @@ class ReplayTest {
         // Of a transaction with revokes it writes another checksum of version 1 than kernel and e2fsck expect.
         boolean version1 = type.contains("^metadata_csum") && checksums.equals("-c");
         Path script = directory.resolve("script");
-        Files.writeString(script, "jo " + checksums + "\njw -b 8000,8001,8002 " + content + (version1 ? "" : "\njw -r 8002") + "\njc\n");
+        Files.writeString(script, "jo " + checksums + "\njw -b 8000,8001,8002 " + content + (version1 ? "" : "\njw -r 8002")
+                + "\njc\n");
         Tools.shell("mke2fs -q -F -t $2 -b 1024 -J size=1 \"$1\" 9M; debugfs -w -f \"$3\" \"$1\"", file, type, script);
         ExtImage image = new ExtImage(Files.readAllBytes(file));
         ByteArraySource source = new ByteArraySource(image.bytes);

@@ -8,8 +8,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * Compares $Bitmap with every file record: no cluster that a record in use names may be free. A record is in use if it says so or if
- * the MFT's own bitmap does. Reads the MFT once from front to back; memory and the work for a record are bounded by their sizes.
+ * Compares $Bitmap with every file record: no cluster that a record in use names may be free. A record is in use if it says so or
+ * if the MFT's own bitmap does. Reads the MFT once from front to back; memory and the work for a record are bounded by their sizes.
  */
 final class RecordWalk {
 

@@ -248,7 +248,8 @@ class AttributeListTest {
         NtfsEditor editor = fragmented(5, layout -> { });
         ByteBuffer record = ByteBuffer.allocate(1024).order(ByteOrder.LITTLE_ENDIAN);
         byte[] piece = NtfsRecords.nonResident(0x80, 3, 0, 0, 0, List.of(new Run(100, 3)));
-        record.put(NtfsRecords.record(FIRST_PIECE + 1, 1, BITMAP | editor.volume.getShort(editor.recordOffset(BITMAP) + 0x10) * (1L << 48), List.of(piece, piece)));
+        record.put(NtfsRecords.record(FIRST_PIECE + 1, 1, BITMAP | editor.volume.getShort(editor.recordOffset(BITMAP)
+                + 0x10) * (1L << 48), List.of(piece, piece)));
         editor.volume.put(editor.recordOffset(FIRST_PIECE + 1), record.array());
         assertCorrupt("several", editor);
     }

@@ -38,7 +38,8 @@ class HibernationTest {
 
     @Test
     void acceptsAClearedFile() throws IOException {
-        NtfsEditor editor = volume("head -c 65536 /dev/zero > hiberfil.sys; printf live | dd of=hiberfil.sys bs=1 seek=4096 conv=notrunc");
+        NtfsEditor editor = volume("head -c 65536 /dev/zero > hiberfil.sys; printf live | dd of=hiberfil.sys bs=1 seek=4096 "
+                + "conv=notrunc");
         assertTrue(editor.freeSpace().evidence().contains("hiberfil.sys is cleared"));
     }
 

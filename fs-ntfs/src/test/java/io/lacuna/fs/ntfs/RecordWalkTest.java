@@ -260,7 +260,8 @@ class RecordWalkTest {
 
     private static boolean isInUse(NtfsEditor editor, int number) {
         int at = editor.recordOffset(number);
-        return at < editor.bytes.length - 1024 && editor.volume.getInt(at) == 0x454C4946 && editor.volume.getInt(at + 0x2C) == number
+        return at < editor.bytes.length - 1024 && editor.volume.getInt(at) == 0x454C4946
+                && editor.volume.getInt(at + 0x2C) == number
                 && editor.volume.getShort(at + 0x16) == 1;
     }
 

@@ -32,8 +32,8 @@ final class Ed25519Signer implements ReportSigner {
         if (parameters instanceof Ed25519PrivateKeyParameters ed25519) {
             return new Ed25519Signer(ed25519);
         }
-        throw SigningKey.unusable(file, "without a certificate only an Ed25519 key can sign; put the key's certificate into the same "
-                + "file, or make a key with 'lacuna keygen'");
+        throw SigningKey.unusable(file, "without a certificate only an Ed25519 key can sign; put the key's certificate into the "
+                + "same file, or make a key with 'lacuna keygen'");
     }
 
     @Override

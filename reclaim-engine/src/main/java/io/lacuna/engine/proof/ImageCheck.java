@@ -67,12 +67,12 @@ public final class ImageCheck {
             Progress progress) throws IOException {
         String wanted = reported.proof("after") != null ? reported.proof("after") : reported.proof("before");
         if (wanted == null) {
-            return new Result(Finding.NOTHING_TO_COMPARE, "the report has no digest of the image's live bytes; runs with --verify live "
-                    + "leave one");
+            return new Result(Finding.NOTHING_TO_COMPARE, "the report has no digest of the image's live bytes; runs with --verify "
+                    + "live leave one");
         }
         if (!LiveDigest.NAME.equals(reported.proof("digest"))) {
-            throw new UnsupportedException("the report's digest is of the kind '" + reported.proof("digest") + "', which this version "
-                    + "cannot compute");
+            throw new UnsupportedException("the report's digest is of the kind '" + reported.proof("digest") + "', which this "
+                    + "version cannot compute");
         }
         DiskImages.Options options = new DiskImages.Options(DiskImages.Access.COPY,
                 format != null ? format : reported.text("format"), allowedBackingDirectories);

@@ -10,8 +10,8 @@ public interface ReportSigner {
     /**
      * Reads a key and tries it, so that a run never finds out at its end that it cannot sign.
      *
-     * @param key a PEM file with an Ed25519 key (PKCS#8): a raw signature of 64 bytes. A PEM file with a key and its certificate, or
-     *     a PKCS#12 file; RSA, ECDSA or Ed25519; with or without the certificates above it: CMS
+     * @param key a PEM file with an Ed25519 key (PKCS#8): a raw signature of 64 bytes. A PEM file with a key and its certificate,
+     *     or a PKCS#12 file; RSA, ECDSA or Ed25519; with or without the certificates above it: CMS
      * @param password of the key; null if there is none
      * @throws IllegalArgumentException if no key can be made of it, in a sentence for the user
      * @throws IOException if it cannot be read

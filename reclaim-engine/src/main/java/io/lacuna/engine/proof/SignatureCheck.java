@@ -130,7 +130,8 @@ public final class SignatureCheck {
             CMSSignedData signed = new CMSSignedData(new Streamed(content), signature);
             Collection<SignerInformation> signers = signed.getSignerInfos().getSigners();
             if (signers.size() != 1) {
-                return found(Finding.SIGNATURE_CHANGED, "the signature is not one of Lacuna: it has " + signers.size() + " signers");
+                return found(Finding.SIGNATURE_CHANGED, "the signature is not one of Lacuna: it has " + signers.size()
+                        + " signers");
             }
             SignerInformation signer = signers.iterator().next();
             Collection<X509CertificateHolder> own = signed.getCertificates().getMatches(selector(signer));

@@ -77,7 +77,8 @@ record SigningKey(PrivateKey key, List<X509CertificateHolder> chain) {
             } else if (part instanceof PKCS8EncryptedPrivateKeyInfo locked) {
                 key = only(file, key, unlocked(file, locked, password));
             } else if (part instanceof PEMEncryptedKeyPair) {
-                throw unusable(file, "its key is encrypted in OpenSSL's old way; convert it: openssl pkcs8 -topk8 -in KEY -out NEW");
+                throw unusable(file, "its key is encrypted in OpenSSL's old way; convert it: openssl pkcs8 -topk8 -in KEY -out "
+                        + "NEW");
             }
         }
         if (key == null) {
@@ -129,7 +130,8 @@ record SigningKey(PrivateKey key, List<X509CertificateHolder> chain) {
         }
         SigningKey found = null;
         for (String alias : Collections.list(store.aliases())) {
-            if (store.isKeyEntry(alias) && store.getKey(alias, password == null ? new char[0] : password) instanceof PrivateKey key) {
+            if (store.isKeyEntry(alias) && store.getKey(alias, password == null ? new char[0]
+                    : password) instanceof PrivateKey key) {
                 if (found != null) {
                     throw unusable(file, "there are several private keys in it");
                 }

@@ -63,7 +63,8 @@ public final class TimeStamp {
     public static URI responder(String url) {
         try {
             URI uri = new URI(url);
-            if ("http".equals(uri.getScheme()) && uri.getHost() != null && LOOPBACK.contains(uri.getHost()) && uri.getUserInfo() == null) {
+            if ("http".equals(uri.getScheme()) && uri.getHost() != null && LOOPBACK.contains(uri.getHost())
+                    && uri.getUserInfo() == null) {
                 return uri;
             }
         } catch (URISyntaxException e) {

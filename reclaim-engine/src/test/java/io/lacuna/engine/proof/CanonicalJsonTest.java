@@ -30,10 +30,11 @@ class CanonicalJsonTest {
     /** The example of RFC 8785, section 3.2.3. */
     @Test
     void namesAreSortedByTheirUtf16Units() throws IOException {
-        assertEquals("{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u0080\":\"Control\",\"\u00f6\":\"Latin Small Letter O With Diaeresis\","
-                + "\"\u20ac\":\"Euro Sign\",\"\ud83d\ude00\":\"Emoji: Grinning Face\",\"\ufb33\":\"Hebrew Letter Dalet With Dagesh\"}",
-                canonicalOf("{\"\\u20ac\": \"Euro Sign\", \"\\r\": \"Carriage Return\", \"\\ufb33\": \"Hebrew Letter Dalet With Dagesh\","
-                        + "\"1\": \"One\", \"\\ud83d\\ude00\": \"Emoji: Grinning Face\", \"\\u0080\": \"Control\","
+        assertEquals("{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\u0080\":\"Control\",\"\u00f6\":\"Latin Small Letter O With "
+                + "Diaeresis\",\"\u20ac\":\"Euro Sign\",\"\ud83d\ude00\":\"Emoji: Grinning Face\",\"\ufb33\":\"Hebrew Letter Dalet "
+                + "With Dagesh\"}",
+                canonicalOf("{\"\\u20ac\": \"Euro Sign\", \"\\r\": \"Carriage Return\", \"\\ufb33\": \"Hebrew Letter Dalet With "
+                        + "Dagesh\",\"1\": \"One\", \"\\ud83d\\ude00\": \"Emoji: Grinning Face\", \"\\u0080\": \"Control\","
                         + "\"\\u00f6\": \"Latin Small Letter O With Diaeresis\"}"));
     }
 
@@ -41,7 +42,8 @@ class CanonicalJsonTest {
     @Test
     void literalsAndStringsHaveOneForm() throws IOException {
         assertEquals("{\"literals\":[null,true,false],\"string\":\"\u20ac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}",
-                canonicalOf("{ \"string\": \"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\", \"literals\": [null, true, false] }"));
+                canonicalOf("{ \"string\": \"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\", \"literals\": [null, "
+                + "true, false] }"));
         assertEquals("{\"a\":[],\"b\":{},\"c\":-9007199254740993}", canonicalOf("{\"c\":-9007199254740993,\"b\":{},\"a\":[]}"));
     }
 
@@ -61,7 +63,8 @@ class CanonicalJsonTest {
     @Test
     void everyPrefixOfAReportIsRefusedAndNothingElseHappens() throws IOException {
         String report = "{\"canonical\":\"RFC 8785\",\"images\":[{\"path\":\"a\",\"proof\":{\"after\":null,\"before\":\"x\","
-                + "\"discarded\":[[0,5],[7,9]]},\"volumes\":[{\"index\":1}]}],\"schema\":\"lacuna.report/1\",\"signedBy\":{\"a\":\"b\"}}";
+                + "\"discarded\":[[0,5],[7,9]]},\"volumes\":[{\"index\":1}]}],"
+                + "\"schema\":\"lacuna.report/1\",\"signedBy\":{\"a\":\"b\"}}";
         ReadReport read = read(report);
         assertEquals(ExtentSet.ofRange(0, 5).union(ExtentSet.ofRange(7, 9)), read.images().get(0).discarded());
         assertEquals("x", read.images().get(0).proof("before"));
@@ -69,8 +72,10 @@ class CanonicalJsonTest {
             String prefix = report.substring(0, length);
             assertThrows(IOException.class, () -> read(prefix), prefix);
         }
-        for (String wrong : new String[] {"[]", "{\"images\":{}}", "{\"images\":[3]}", "{\"images\":[{\"proof\":{\"discarded\":[[1]]}}]}",
-            "{\"images\":[{\"proof\":{\"discarded\":[[1,-1]]}}]}", "{\"images\":[{\"proof\":{\"discarded\":[[9223372036854775807,2]]}}]}",
+        for (String wrong : new String[] {"[]", "{\"images\":{}}", "{\"images\":[3]}",
+                "{\"images\":[{\"proof\":{\"discarded\":[[1]]}}]}",
+            "{\"images\":[{\"proof\":{\"discarded\":[[1,-1]]}}]}",
+            "{\"images\":[{\"proof\":{\"discarded\":[[9223372036854775807,2]]}}]}",
             "{\"images\":[{\"proof\":{\"discarded\":[[1,2,3]]}}]}", "{} {}"}) {
             assertThrows(IOException.class, () -> read(wrong), wrong);
         }

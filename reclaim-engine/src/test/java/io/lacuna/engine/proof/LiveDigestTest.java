@@ -146,7 +146,8 @@ class LiveDigestTest {
         for (long start = 0; start < 15L << 40; start += large) {
             many.add(start + 3 * MIB + 4096, large - 5 * MIB);
         }
-        assertTimeout(Duration.ofSeconds(20), () -> LiveDigest.of(new Sparse(15L << 40), ExtentSet.EMPTY, many.build(), Progress.NONE),
+        assertTimeout(Duration.ofSeconds(20), () -> LiveDigest.of(new Sparse(15L << 40), ExtentSet.EMPTY, many.build(),
+                Progress.NONE),
                 "a quarter of a terabyte of zeros");
     }
 
