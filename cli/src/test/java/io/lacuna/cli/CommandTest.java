@@ -138,9 +138,8 @@ class CommandTest {
         assertEquals(0, lacuna("reclaim", "--dry-run", "--json", image("vm.raw")));
         assertEquals("lacuna.report/1 true", jq("\"\\(.schema) \\(.dryRun)\""));
         assertEquals("dryRun images schema tool", jq("keys | join(\" \")"));
-        for (String field : "path format virtualSize verdict reason hostBytesBefore hostBytesAfter plannedBytes elapsedMillis "
-                + "volumes"
-                .split(" ")) {
+        for (String field : ("path format virtualSize verdict reason hostBytesBefore hostBytesAfter plannedBytes elapsedMillis "
+                + "volumes").split(" ")) {
             assertEquals("true", jq(".images[0] | has(\"" + field + "\")"), field);
         }
         for (String field : ("index offset length scheme type status reason freeBytes reclaimableBytes freeExtents "
