@@ -276,7 +276,8 @@ class CommandTest {
         String image = image("vm.raw");
         lacuna("reclaim", "--dry-run", "--json", image);
         long all = Long.parseLong(jq(".images[0].plannedBytes"));
-        lacuna("reclaim", "--dry-run", "--json", "--granularity", "1MiB", image);
+        // In a range of 512 KiB there is such a block wherever it lies; where it does is the kernel's choice.
+        lacuna("reclaim", "--dry-run", "--json", "--granularity", "256KiB", image);
         long coarse = Long.parseLong(jq(".images[0].plannedBytes"));
         lacuna("reclaim", "--dry-run", "--json", "--min-extent", "512KiB", image);
         long few = Long.parseLong(jq(".images[0].plannedBytes"));
