@@ -151,7 +151,7 @@ class VmdkDamageTest {
         });
         for (int at = 0; at < descriptor.length; at++) {
             byte[] damaged = descriptor.clone();
-            damaged[at] ^= 1 << at % 8;
+            damaged[at] ^= (byte) (1 << at % 8);
             if (at % 5 == 0) {
                 assertRightOrRefused(damaged, file, ReclaimMode.PUNCH, "byte " + at + " of the descriptor");
             }
