@@ -54,7 +54,7 @@ class DirtyParentTest {
     @BeforeAll
     static void runAGuest() throws IOException {
         Tools.requireLoopDevices();
-        Tools.require("qemu-img", "qemu-io", "debugfs", "e2fsck");
+        Tools.require("qemu-img", "qemu-io", "debugfs", "e2fsck", "sgdisk");
         Path live = GuestVolume.ext(made, "live.raw", 40 * MIB, "-t ext4 -b 4096").file();
         Tools.shell("""
                 cd "$1"; mkdir mnt; mount -o loop,commit=900 live.raw mnt; trap 'cd /; umount "$1/mnt" 2> /dev/null || true' EXIT
@@ -64,9 +64,14 @@ class DirtyParentTest {
                 cp --sparse=always live.raw parent.raw
                 (cat mnt/direct; head -c 900000 /dev/urandom) > mnt/later; rm mnt/first; sync -f mnt
                 umount mnt; trap - EXIT
-                qemu-img create -q -f qcow2 -b live.raw -F raw child.qcow2
-                qemu-img rebase -f qcow2 -b parent.raw -F raw child.qcow2
-                qemu-img compare -q -f raw -F qcow2 live.raw child.qcow2
+                # On a machine busy with loop devices a rebase was seen to make a child that differs from what it was made of.
+                for attempt in 1 2 3 4 5; do
+                    rm -f child.qcow2; sync live.raw parent.raw
+                    qemu-img create -q -f qcow2 -b live.raw -F raw child.qcow2
+                    qemu-img rebase -f qcow2 -b parent.raw -F raw child.qcow2
+                    ! qemu-img compare -f raw -F qcow2 live.raw child.qcow2 || exit 0
+                done
+                exit 1
                 """, made);
         direct = blocksOf("direct", live);
         tree = manifest(live);
@@ -229,6 +234,33 @@ class DirtyParentTest {
             assertTrue(why.contains("qemu-storage"), why);
             assertTrue(guest.process() > 0);
         }
+    }
+
+    /** Not a QEMU, and without a descriptor of the parent: told when the child is opened. */
+    @Test
+    void refusedWhileSomebodyElseHasAChild() {
+        String loop = Tools.ok("losetup", "-f", "--show", child.toString()).strip();
+        try {
+            String why = refused(ReclaimMode.PUNCH, child);
+            assertTrue(why.contains("child.qcow2: the image is in use: the loop device"), why);
+        } finally {
+            Tools.ok("losetup", "-d", loop);
+        }
+    }
+
+    /** A sound file system in another place: what it leaves free says nothing of the parent's. */
+    @Test
+    void refusedIfTheChildsPartitionsAreOthers() {
+        Tools.shell("""
+                cd "$1"; truncate -s 44M disk.raw; sgdisk -n 1:2048:+40M -t 1:8300 disk.raw > /dev/null
+                dd if=parent.raw of=disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
+                cp --sparse=always disk.raw other.raw; sgdisk -o -n 1:4096:+38M -t 1:8300 other.raw > /dev/null
+                mke2fs -q -F -t ext4 -E offset=$((4096 * 512)) other.raw 38M
+                rm child.qcow2 parent.raw; qemu-img convert -f raw -O qcow2 -B disk.raw -F raw other.raw child.qcow2; rm other.raw
+                """, directory);
+        parent = directory.resolve("disk.raw");
+        String why = refused(ReclaimMode.PUNCH, child);
+        assertTrue(why.contains("child.qcow2") && why.contains("its partitions are others"), why);
     }
 
     @Test

@@ -128,4 +128,13 @@ class LiveCheckTest {
         assertEquals(1, new RunReport(false, List.of(failed)).exitStatus());
         assertNull(Reclaimer.run(image, ReclaimOptions.builder().build(), Progress.NONE).proof(), "nobody asked");
     }
+
+    @Test
+    void anImageThatCannotBeReadAfterwardsIsADifference() throws IOException {
+        Path image = directory.resolve("vm.gone.faulty");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"", volume, image);
+        ImageReport report = reclaim(image, ReclaimMode.DEALLOCATE, Purpose.RECLAIM);
+        assertEquals(ImageReport.Verdict.FAILED, report.verdict());
+        assertTrue(report.differs() && report.reason().contains("cannot be read any more"), report.reason());
+    }
 }

@@ -240,4 +240,25 @@ class ParentsTest {
             assertEquals(!each.type().equals("ext4"), each.skipped(), each.toString());
         }
     }
+
+    @Test
+    void gapsOfAParentStay() throws IOException {
+        Path volume = directory.resolve("volume");
+        Tools.shell("cp --sparse=always \"$1\" \"$2\"", disk.volumes().get(0).file(), volume);
+        Path image = directory.resolve("gap.raw");
+        Tools.shell("""
+                truncate -s 40M "$1"; sgdisk -n 1:2048:+24M -t 1:8300 "$1" > /dev/null
+                dd if="$2" of="$1" bs=1M seek=1 conv=notrunc,sparse status=none
+                head -c 4M /dev/urandom | dd of="$1" bs=1M seek=30 conv=notrunc status=none; sync "$1"
+                """, image, volume);
+        ReclaimOptions all = options(Purpose.DRY_RUN).includes(Set.of(ReclaimOptions.Include.values())).build();
+        assertEquals(List.of(false), gapsSkipped(run(image, all)));
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", image.toString(), "-F", "raw",
+                directory.resolve("top.qcow2").toString());
+        assertEquals(List.of(true), gapsSkipped(run(image, all)));
+    }
+
+    private static List<Boolean> gapsSkipped(ImageReport report) {
+        return report.volumes().stream().filter(volume -> volume.type().equals("gaps")).map(VolumeReport::skipped).toList();
+    }
 }
