@@ -12,8 +12,8 @@ import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 
 /**
- * For tests: raw disks in files called "….faulty", in which every run damages byte {@value #DAMAGED} as well. In "….gone.faulty" that
- * byte is what the format is known by.
+ * For tests: raw disks in files called "….faulty", in which every run damages byte {@value #DAMAGED} as well. In "….gone.faulty"
+ * that byte is what the format is known by.
  */
 public final class FaultyFormat implements DiskImageFormat {
 
