@@ -129,8 +129,20 @@ class CrashTest {
         Tools.shell("truncate -s $2 \"$1\"; mke2fs -q -F $3 \"$1\"", file, KINDS[kind][0], options);
         for (int round = 0; round < ROUNDS; round++) {
             String name = "kind " + kind + ": " + options + ", " + mountOptions + ", round " + round;
-            CrashedGuest.crash(file, mountOptions, random.nextInt(1 << 30), 15 + random.nextInt(150),
-                    round % 4 == 3 ? CrashedGuest.End.LOG_FLUSHED : CrashedGuest.End.POWER_CUT);
+            int work = random.nextInt(1 << 30);
+            int length = 15 + random.nextInt(150);
+            CrashedGuest.End end = round % 4 == 3 ? CrashedGuest.End.LOG_FLUSHED : CrashedGuest.End.POWER_CUT;
+            try {
+                CrashedGuest.crash(file, mountOptions, work, length, end);
+            } catch (AssertionError e) {
+                // Linux replays fast commits and then at times finds a checksum wrong, at its own work and before any of ours.
+                if (!fastCommits || round == 0 || !e.getMessage().contains("mount: Bad message")) {
+                    throw e;
+                }
+                see("image that the kernel does not take", 1);
+                CrashedGuest.repair(file);
+                CrashedGuest.crash(file, mountOptions, work, length, end);
+            }
             CrashedVolume crashed = new CrashedVolume(Files.copy(file, folder.resolve("crash.img")));
             try {
                 if (!prove(crashed, round % 2 == 0, fastCommits, name)) {
