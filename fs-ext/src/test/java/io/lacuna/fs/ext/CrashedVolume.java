@@ -50,9 +50,28 @@ record CrashedVolume(Path file) {
             return false;
         }
         int at = (int) journal.blockOf(log.lastCommit()[1]) * superblock.blockSize();
+        Path torn = copy(".torn");
         Arrays.fill(volume, at, at + superblock.blockSize(), (byte) 0);
-        Files.write(file, volume);
+        Files.write(torn, volume);
+        if (claimsBlocksTwice(torn)) {
+            Files.delete(torn);
+            return false;
+        }
+        Files.move(torn, file, StandardCopyOption.REPLACE_EXISTING);
         return true;
+    }
+
+    /**
+     * What was written in place may look the same as before. But then the file system contradicts itself once its journal is
+     * replayed, to e2fsck and before anything is freed, and that no cut of the power does.
+     */
+    private boolean claimsBlocksTwice(Path torn) throws IOException {
+        Path replayed = Files.copy(torn, file.resolveSibling("replayed.img"), StandardCopyOption.REPLACE_EXISTING);
+        try {
+            return Tools.run("e2fsck", "-fy", replayed.toString()).output().contains("Multiply-claimed");
+        } finally {
+            Files.delete(replayed);
+        }
     }
 
     /** @return what is free before and after a replay */
