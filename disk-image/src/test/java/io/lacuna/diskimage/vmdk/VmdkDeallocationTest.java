@@ -197,6 +197,22 @@ class VmdkDeallocationTest {
         }
     }
 
+    /** QEMU does not write to seSparse. */
+    @ParameterizedTest
+    @ValueSource(strings = {"cowd", "cowd-child"})
+    void whatIsWrittenToPunchedGrainsOfCowdLandsInPlace(String kind) throws IOException {
+        Path image = EsxImages.make(directory, kind);
+        Path file = directory.resolve("image-delta.vmdk");
+        long length = Files.size(file);
+        Vmdks.run(image, Vmdks.request(ReclaimMode.DEALLOCATE, kib(1024, 2048)));
+        byte[] expected = Vmdks.content(image);
+        // Six grains that the image stores, between two that it does not.
+        Tools.shell("cd \"$1\"; qemu-io -f vmdk -c 'write -P 7 1024k 24k' image.vmdk > /dev/null", directory);
+        Arrays.fill(expected, 1 << 20, (1 << 20) + (24 << 10), (byte) 7);
+        assertArrayEquals(expected, Vmdks.content(image));
+        assertEquals(length, Files.size(file));
+    }
+
     @Test
     void grainsOfOtherSizesAndPlaces() throws IOException {
         // Grains of 4 KiB, moved by one sector, so that no grain begins at a host block: made from QEMU's by hand.

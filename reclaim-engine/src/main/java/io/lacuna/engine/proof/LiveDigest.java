@@ -10,7 +10,6 @@ import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.util.ArrayDeque;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -51,6 +50,7 @@ public final class LiveDigest {
     private static final int FEW = 64 << 10;
     private static final int MOST_REMEMBERED = 4096;
     private static final int MOST_PENDING = 4096;
+    private static final byte[] ZEROS = new byte[CHUNK];
     /** Of a group; that of a scanty chunk, which hardly takes memory, is 1. */
     private static final int FULL_WEIGHT = 16;
 
@@ -60,7 +60,7 @@ public final class LiveDigest {
     private final long chunks;
     private final MerkleTree tree = new MerkleTree();
     private final Queue<Step> pending = new ArrayDeque<>();
-    private final Queue<byte[]> buffers = new ConcurrentLinkedQueue<>();
+    private final Queue<ByteBuffer> buffers = new ConcurrentLinkedQueue<>();
     /** Leaves of scanty chunks, by what they are taken of: file systems repeat themselves from group to group. */
     private final Map<ByteBuffer, byte[]> scanty = Collections.synchronizedMap(new LinkedHashMap<>(16, 0.75F, true) {
         @Override
@@ -121,7 +121,7 @@ public final class LiveDigest {
     }
 
     private void addAll(ExecutorService workers, int ahead, Progress progress) throws IOException {
-        byte[][] zeros = MerkleTree.uniform(leaf(MerkleTree.sha256(), new byte[CHUNK], 0, 0, CHUNK, ExtentSet.EMPTY));
+        byte[][] zeros = MerkleTree.uniform(leaf(MerkleTree.sha256(), ByteBuffer.wrap(ZEROS), 0, CHUNK, ExtentSet.EMPTY));
         byte[][] nothing = MerkleTree.uniform(MerkleTree.sha256().digest(new byte[] {MerkleTree.LEAF}));
         long total = liveBytes();
         long done = 0;
@@ -198,14 +198,14 @@ public final class LiveDigest {
         if (known != null) {
             return known;
         }
-        byte[] buffer = takeBuffer();
-        Arrays.fill(buffer, 0, length, (byte) 0);
+        ByteBuffer buffer = takeBuffer();
+        buffer.clear().put(ZEROS, 0, length);
         at = 0;
         for (Extent range : wanted) {
-            System.arraycopy(content, at, buffer, (int) (range.offset() - start), (int) range.length());
+            buffer.position((int) (range.offset() - start)).put(content, at, (int) range.length());
             at += (int) range.length();
         }
-        byte[] leaf = leaf(sha, buffer, 0, start, length, absent);
+        byte[] leaf = leaf(sha, buffer, start, length, absent);
         buffers.add(buffer);
         scanty.put(key, leaf);
         return leaf;
@@ -215,9 +215,9 @@ public final class LiveDigest {
         return ByteBuffer.allocate(2 * Long.BYTES).putLong(first).putLong(second).array();
     }
 
-    private byte[] takeBuffer() {
-        byte[] buffer = buffers.poll();
-        return buffer == null ? new byte[GROUP * CHUNK] : buffer;
+    private ByteBuffer takeBuffer() {
+        ByteBuffer buffer = buffers.poll();
+        return buffer == null ? ByteBuffer.allocateDirect(CHUNK) : buffer;
     }
 
     private long deadUntil(long chunk) {
@@ -269,39 +269,36 @@ public final class LiveDigest {
     }
 
     private byte[][] leaves(long first, long last, ExtentSet wanted) throws IOException {
-        byte[] buffer = takeBuffer();
-        long start = first * CHUNK;
-        int length = (int) (Math.min(last * CHUNK, disk.size()) - start);
-        fill(buffer, start, length, wanted);
+        ByteBuffer buffer = takeBuffer();
         MessageDigest sha = MerkleTree.sha256();
         byte[][] leaves = new byte[(int) (last - first)][];
+        // One after the other, so that what is hashed is still in the processor's cache.
         for (int i = 0; i < leaves.length; i++) {
-            int from = i * CHUNK;
-            leaves[i] = leaf(sha, buffer, from, start + from, Math.min(CHUNK, length - from), absent);
+            long start = (first + i) * CHUNK;
+            int length = (int) Math.min(CHUNK, disk.size() - start);
+            fill(buffer, start, length, wanted.intersect(new Extent(start, length)));
+            leaves[i] = leaf(sha, buffer, start, length, absent);
         }
         buffers.add(buffer);
         return leaves;
     }
 
     /** What is read over between two wanted ranges is either not live or reads as zeros, as it must. */
-    private void fill(byte[] buffer, long start, int length, ExtentSet wanted) throws IOException {
+    private void fill(ByteBuffer buffer, long start, int length, ExtentSet wanted) throws IOException {
         if (!wanted.contains(start, length)) {
-            Arrays.fill(buffer, 0, length, (byte) 0);
+            buffer.clear().put(ZEROS, 0, length);
         }
         for (int i = 0; i < wanted.count(); i++) {
             long from = wanted.start(i);
             while (i + 1 < wanted.count() && wanted.start(i + 1) - wanted.end(i) < WORTH_SKIPPING) {
                 i++;
             }
-            disk.read(from, ByteBuffer.wrap(buffer, (int) (from - start), (int) (wanted.end(i) - from)));
+            disk.read(from, buffer.clear().position((int) (from - start)).limit((int) (wanted.end(i) - start)));
         }
     }
 
-    /**
-     * @param from index of the chunk's first byte in the buffer
-     * @param start byte of the disk where the chunk begins
-     */
-    private static byte[] leaf(MessageDigest sha, byte[] buffer, int from, long start, int length, ExtentSet absent) {
+    /** @param start byte of the disk where the chunk begins, and the buffer with it */
+    private static byte[] leaf(MessageDigest sha, ByteBuffer buffer, long start, int length, ExtentSet absent) {
         sha.update(MerkleTree.LEAF);
         long end = start + length;
         long position = start;
@@ -311,7 +308,7 @@ public final class LiveDigest {
                 int offset = (int) (position - start);
                 int bytes = (int) (runEnd - position);
                 sha.update(ByteBuffer.allocate(2 * Integer.BYTES).putInt(offset).putInt(bytes).array());
-                sha.update(buffer, from + offset, bytes);
+                sha.update(buffer.clear().position(offset).limit(offset + bytes));
             }
             position = i < absent.count() ? Math.max(position, absent.end(i)) : end;
         }
