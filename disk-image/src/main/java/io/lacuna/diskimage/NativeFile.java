@@ -26,6 +26,9 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
  */
 final class NativeFile implements HostFile {
 
+    /** So many bytes are written before the host is asked to write out; ours. */
+    private static final long WRITEBACK = 8 << 20;
+
     private final Path path;
     private final Descriptor descriptor;
     private final Descriptor.Purpose purpose;
@@ -37,6 +40,11 @@ final class NativeFile implements HostFile {
     private volatile PunchSupport punchSupport;
     private volatile boolean mustZero;
     private final ReadAhead readAhead = new ReadAhead(this);
+    /** Bytes written since the host was last asked to write out. */
+    private final AtomicLong unasked = new AtomicLong();
+    /** Null until so much was written that it is worth a thread. */
+    private Writeback writeback;
+    private boolean writebackEnded;
     /** A map read before it was asked for; null once it was used, or something changed the file. */
     private final AtomicReference<HostMap> anticipatedMap = new AtomicReference<>();
 
@@ -150,16 +158,39 @@ final class NativeFile implements HostFile {
     @Override
     public void write(long offset, ByteBuffer source) throws IOException {
         requireWritable();
-        if (offset < 0 || (isBlockDevice() && offset > size() - source.remaining())) {
-            throw new EOFException(path + ": write of " + source.remaining() + " bytes at " + offset
+        int length = source.remaining();
+        if (offset < 0 || (isBlockDevice() && offset > size() - length)) {
+            throw new EOFException(path + ": write of " + length + " bytes at " + offset
                     + " is outside of the device's " + size());
         }
         whileOpen(() -> {
-            long end = offset + source.remaining();
+            long end = offset + length;
             Transfer.write(path, number(), offset, source);
             size.accumulateAndGet(end, Math::max);
             return null;
         });
+        if (unasked.addAndGet(length) >= WRITEBACK) {
+            unasked.set(0);
+            writeOut();
+        }
+    }
+
+    private synchronized void writeOut() {
+        if (writebackEnded) {
+            return;
+        }
+        if (writeback == null) {
+            writeback = Writeback.of(this);
+        }
+        writeback.begin();
+    }
+
+    /** The descriptor's number may be another file's as soon as it is closed. */
+    private synchronized void endWriteback() {
+        writebackEnded = true;
+        if (writeback != null) {
+            writeback.close();
+        }
     }
 
     @Override
@@ -315,6 +346,7 @@ final class NativeFile implements HostFile {
 
     @Override
     public void close() throws IOException {
+        endWriteback();
         life.writeLock().lock();
         try {
             if (!closed) {

@@ -95,6 +95,26 @@ class NativeFileTest {
     }
 
     @Test
+    void muchIsWrittenOutBeforeAnybodySyncs() throws Exception {
+        Tools.require("filefrag");
+        Path path = random("image", 0);
+        try (NativeFile file = NativeFile.open(path, Purpose.WRITE)) {
+            file.write(0, ByteBuffer.allocate(4 << 20));
+            Assumptions.assumeTrue(waitsInMemory(path), "this host's file system does not tell what it keeps in memory");
+            file.write(4 << 20, ByteBuffer.allocate(4 << 20));
+            for (int i = 0; i < 100 && waitsInMemory(path); i++) {
+                Thread.sleep(50);
+            }
+            // Left to itself the kernel waits for half a minute.
+            assertFalse(waitsInMemory(path));
+        }
+    }
+
+    private static boolean waitsInMemory(Path path) {
+        return Tools.ok("filefrag", "-v", path.toString()).contains("delalloc");
+    }
+
+    @Test
     void writesGrowsAndTruncates() throws IOException {
         Path path = random("image", 4096);
         byte[] content = new byte[600_000];
