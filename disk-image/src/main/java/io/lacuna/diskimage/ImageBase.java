@@ -8,6 +8,8 @@ import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.raw.RawFormat;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -24,13 +26,32 @@ import java.util.Optional;
  */
 public record ImageBase(String name, Path path) {
 
+    // Bits of st_mode, stat.h.
+    private static final int S_IFMT = 0170000;
+    private static final int S_IFREG = 0100000;
+    private static final int S_IFBLK = 0060000;
+
     /**
      * @param directories where a parent may lie that the image knows only by its id
-     * @return empty if the image has no parent
+     * @return empty if the image has no parent, or this is nothing that holds an image
      * @throws IOException if that cannot be told, for the image is damaged, or cannot be read
      */
     public static Optional<ImageBase> of(Path image, List<Path> directories) throws IOException {
-        NativeFile file = NativeFile.open(image, Descriptor.Purpose.READ);
+        int kind = (int) Files.getAttribute(image, "unix:mode") & S_IFMT;
+        if (kind != S_IFREG && kind != S_IFBLK) {
+            return Optional.empty();
+        }
+        NativeFile file;
+        try {
+            file = NativeFile.open(image, Descriptor.Purpose.READ);
+        } catch (AccessDeniedException e) {
+            throw e;
+        } catch (FileSystemException e) {
+            if (kind == S_IFBLK) {
+                return Optional.empty(); // A drive without a medium.
+            }
+            throw e;
+        }
         DiskImageFormat format = null;
         try {
             for (DiskImageFormat candidate : DiskImages.formats()) {

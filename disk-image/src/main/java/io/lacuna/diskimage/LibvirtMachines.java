@@ -17,8 +17,6 @@ import java.util.regex.Pattern;
 /** The machines that libvirt knows on this host, as far as their disks go: its description files are read, nobody is asked. */
 public final class LibvirtMachines {
 
-    /** Ours: far more than any host has machines. */
-    private static final int MOST_FILES = 10_000;
     /** Bytes in which a machine's description must be; libvirt's are some ten thousand. */
     private static final int LONGEST_DESCRIPTION = 1 << 20;
 
@@ -47,12 +45,8 @@ public final class LibvirtMachines {
             if (!Files.isDirectory(folder)) {
                 continue;
             }
-            int files = 0;
             try (DirectoryStream<Path> descriptions = Files.newDirectoryStream(folder, "*.xml")) {
                 for (Path description : descriptions) {
-                    if (++files > MOST_FILES) {
-                        break;
-                    }
                     add(description, disks);
                 }
             } catch (IOException | DirectoryIteratorException closed) {

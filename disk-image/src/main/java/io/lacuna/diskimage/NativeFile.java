@@ -47,6 +47,8 @@ final class NativeFile implements HostFile {
     private boolean writebackEnded;
     /** A map read before it was asked for; null once it was used, or something changed the file. */
     private final AtomicReference<HostMap> anticipatedMap = new AtomicReference<>();
+    /** Why it could not be read: the system tells of what it could not store only once. */
+    private final AtomicReference<IOException> anticipatedFailure = new AtomicReference<>();
 
     private NativeFile(Path path, Descriptor descriptor, Descriptor.Purpose purpose) {
         this.path = path;
@@ -279,6 +281,10 @@ final class NativeFile implements HostFile {
 
     @Override
     public HostMap map() throws IOException {
+        IOException failure = anticipatedFailure.getAndSet(null);
+        if (failure != null) {
+            throw failure;
+        }
         HostMap known = anticipatedMap.getAndSet(null);
         return known != null ? known : readMap();
     }
@@ -303,14 +309,19 @@ final class NativeFile implements HostFile {
 
     /**
      * Does now, for another thread, what a plan is going to ask for: reads the map, and tries how the host punches. Only for a
-     * file whose writers are kept out. What fails fails again where it is asked for, and is told there.
+     * file whose writers are kept out. What fails is told where it is asked for.
      */
     void anticipate() {
         try {
             anticipatedMap.set(readMap());
+        } catch (IOException e) {
+            anticipatedFailure.set(e);
+            return;
+        }
+        try {
             punchSupport();
-        } catch (IOException toldLater) {
-            // See above.
+        } catch (IOException failsAgain) {
+            // It is only a try, on a file of its own.
         }
     }
 

@@ -6,17 +6,20 @@ import io.lacuna.diskimage.LibvirtMachines;
 import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.diskimage.Sighting;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
-import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 
@@ -27,15 +30,13 @@ import java.util.stream.Stream;
 final class ChildSearch {
 
     /** Ours: files of one directory, or below a named one, whose headers are read. */
-    private static final int MOST_FILES = 10_000;
-    /** Ours: directories below a named one. */
-    private static final int DEEPEST = 16;
+    private static final int MOST_FILES = 100_000;
     /** As long as a chain may be. */
     private static final int LONGEST_CHAIN = 64;
 
     private final LibvirtMachines libvirt;
-    /** By real path; a file without a parent has an empty one. */
-    private final Map<Path, Optional<ImageBase>> bases = new ConcurrentHashMap<>();
+    /** By real path. */
+    private final Map<Path, Base> bases = new ConcurrentHashMap<>();
     private Map<Path, String> libvirtDisks;
 
     ChildSearch(LibvirtMachines libvirt) {
@@ -50,11 +51,20 @@ final class ChildSearch {
      * What was found.
      *
      * @param children as a tree: each after the one it is based on, and before that one's next child
-     * @param doubts why what the caller named may be not all, or not what he thinks; each a sentence's start
-     * @param remarks what could not be searched, each a sentence
+     * @param doubts why there may be more of them, or why what the caller named is not what he thinks; each a sentence's start
      */
-    record Result(List<ChildImage> children, List<String> doubts, List<String> remarks) {
-        static final Result NONE = new Result(List.of(), List.of(), List.of());
+    record Result(List<ChildImage> children, List<String> doubts) {
+        static final Result NONE = new Result(List.of(), List.of());
+    }
+
+    /**
+     * What a file says of what it is based on.
+     *
+     * @param image empty if on nothing
+     * @param doubt why it cannot be told; null if it can
+     */
+    private record Base(Optional<ImageBase> image, String doubt) {
+        static final Base NONE = new Base(Optional.empty(), null);
     }
 
     /**
@@ -65,13 +75,13 @@ final class ChildSearch {
         Path target = image.realPath();
         Map<Path, String> candidates = new LinkedHashMap<>();
         List<Path> files = new ArrayList<>();
-        List<String> doubts = new ArrayList<>();
-        List<String> remarks = new ArrayList<>();
+        Set<String> doubts = new LinkedHashSet<>();
         for (Path name : named) {
             if (Files.isDirectory(name)) {
-                try (Stream<Path> below = Files.walk(name, DEEPEST, new FileVisitOption[0])) {
-                    addAll(below.iterator(), ChildImage.NAMED, name, candidates, remarks);
-                } catch (java.io.UncheckedIOException e) {
+                // Without a depth: links are not followed, so that there is an end.
+                try (Stream<Path> below = Files.walk(real(name))) {
+                    addAll(below.iterator(), ChildImage.NAMED, name, candidates, doubts);
+                } catch (UncheckedIOException e) {
                     doubts.add("a part of " + name + " cannot be read (" + e.getCause().getMessage() + ")");
                 }
             } else {
@@ -80,10 +90,10 @@ final class ChildSearch {
             }
         }
         if (!image.file().isBlockDevice()) {
-            addDirectory(target.getParent(), candidates, remarks);
+            addDirectory(target.getParent(), candidates, doubts);
             Path given = image.file().path().toAbsolutePath().getParent();
             if (!given.equals(target.getParent())) {
-                addDirectory(given, candidates, remarks);
+                addDirectory(given, candidates, doubts);
             }
         }
         addLibvirt(candidates);
@@ -91,7 +101,7 @@ final class ChildSearch {
         Map<Path, ChildImage> children = new LinkedHashMap<>();
         List<Path> folders = target.getParent() == null ? List.of() : List.of(target.getParent());
         for (Map.Entry<Path, String> candidate : candidates.entrySet()) {
-            follow(candidate.getKey(), candidate.getValue(), target, folders, candidates, held, children);
+            follow(candidate.getKey(), candidate.getValue(), target, folders, candidates, held, children, doubts);
         }
         for (Path file : files) {
             if (!children.containsKey(real(file))) {
@@ -100,7 +110,7 @@ final class ChildSearch {
         }
         List<ChildImage> tree = new ArrayList<>();
         addBelow(target, children.values(), tree);
-        return new Result(tree, doubts, remarks);
+        return new Result(tree, List.copyOf(doubts));
     }
 
     /** Each image is based on one, so there is no circle below the target. */
@@ -115,32 +125,43 @@ final class ChildSearch {
 
     /** @return the image's direct parent, by its real path; null if there is none, or none that can be told */
     Path baseOf(Path image, List<Path> folders) {
-        return base(real(image), folders).map(ImageBase::path).orElse(null);
+        return base(real(image), folders).image().map(ImageBase::path).orElse(null);
     }
 
-    private Optional<ImageBase> base(Path image, List<Path> folders) {
+    private Base base(Path image, List<Path> folders) {
         return bases.computeIfAbsent(image, path -> {
             try {
-                return Files.isRegularFile(path) || Files.exists(path) && !Files.isDirectory(path)
-                        ? ImageBase.of(path, folders) : Optional.empty();
-            } catch (IOException notAnImage) {
-                return Optional.empty();
+                return new Base(ImageBase.of(path, folders), null);
+            } catch (NoSuchFileException gone) {
+                return Base.NONE;
+            } catch (IOException e) {
+                return new Base(Optional.empty(), e.getMessage());
             }
         });
     }
 
     /** Climbs from one image towards the target and, if it gets there, notes all on the way, from the target's side. */
     private void follow(Path candidate, String relation, Path target, List<Path> folders, Map<Path, String> relations,
-            HeldFiles held, Map<Path, ChildImage> children) {
+            HeldFiles held, Map<Path, ChildImage> children, Set<String> doubts) {
         List<Path> way = new ArrayList<>();
         Path at = candidate;
-        while (at != null && !at.equals(target) && way.size() < LONGEST_CHAIN) {
+        while (at != null && !isSame(at, target)) {
+            if (way.size() == LONGEST_CHAIN) {
+                doubts.add("whether " + candidate + " (" + relation + ") is based on this image cannot be told: it stands on more "
+                        + "than " + LONGEST_CHAIN + " others, or on itself");
+                return;
+            }
             way.add(at);
-            Optional<ImageBase> base = base(at, folders);
-            at = base.isEmpty() ? null : base.get().path() != null ? base.get().path()
-                    : names(base.get().name(), target) ? target : null;
+            Base base = base(at, folders);
+            if (base.doubt() != null) {
+                doubts.add("whether " + at + " (" + relations.getOrDefault(at, relation) + ") is based on this image cannot be told: "
+                        + base.doubt());
+                return;
+            }
+            at = base.image().isEmpty() ? null : base.image().get().path() != null ? base.image().get().path()
+                    : names(base.image().get().name(), target) ? target : null;
         }
-        if (!target.equals(at)) {
+        if (at == null) {
             return;
         }
         for (int i = way.size() - 1; i >= 0; i--) {
@@ -148,6 +169,15 @@ final class ChildSearch {
             Path base = i == way.size() - 1 ? target : way.get(i + 1);
             children.computeIfAbsent(path, child -> new ChildImage(child, base, isRunning(child, held),
                     relations.getOrDefault(child, relation)));
+        }
+    }
+
+    /** A file has as many paths as it has names. */
+    private static boolean isSame(Path image, Path target) {
+        try {
+            return image.equals(target) || Files.isSameFile(image, target);
+        } catch (IOException gone) {
+            return false;
         }
     }
 
@@ -164,25 +194,28 @@ final class ChildSearch {
         }
     }
 
-    private void addDirectory(Path directory, Map<Path, String> candidates, List<String> remarks) {
+    private static void addDirectory(Path directory, Map<Path, String> candidates, Set<String> doubts) {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
-            addAll(files.iterator(), ChildImage.BESIDE, directory, candidates, remarks);
+            addAll(files.iterator(), ChildImage.BESIDE, directory, candidates, doubts);
         } catch (IOException | DirectoryIteratorException e) {
-            remarks.add("Whether other images in " + directory + " are based on this one could not be seen.");
+            doubts.add("whether other images in " + directory + " are based on this one could not be seen");
         }
     }
 
     private static void addAll(Iterator<Path> files, String relation, Path directory, Map<Path, String> candidates,
-            List<String> remarks) {
+            Set<String> doubts) {
         int count = 0;
         while (files.hasNext()) {
             Path file = files.next();
             if (!Files.isRegularFile(file)) {
+                if (relation.equals(ChildImage.NAMED) && Files.isSymbolicLink(file) && Files.isDirectory(file)) {
+                    doubts.add(file + " leads to another directory, which was not searched: name that one, too");
+                }
                 continue;
             }
             if (++count > MOST_FILES) {
-                remarks.add(directory + " has more than " + MOST_FILES + " files: only so many were looked at for images that are "
-                        + "based on this one.");
+                doubts.add("more than " + MOST_FILES + " files are in " + directory + ", and only so many were looked at for images "
+                        + "that are based on this one");
                 return;
             }
             candidates.putIfAbsent(real(file), relation);

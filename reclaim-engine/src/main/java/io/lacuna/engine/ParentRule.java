@@ -61,12 +61,17 @@ final class ParentRule implements Closeable {
         return found.children();
     }
 
+    /** In doubt it is one. */
     private boolean isParent() {
+        return isKnownParent() || !found.doubts().isEmpty();
+    }
+
+    private boolean isKnownParent() {
         return !found.children().isEmpty() || user != null;
     }
 
     List<String> remarks() {
-        List<String> remarks = new ArrayList<>(found.remarks());
+        List<String> remarks = new ArrayList<>();
         for (String doubt : found.doubts()) {
             remarks.add(doubt.substring(0, 1).toUpperCase(java.util.Locale.ROOT) + doubt.substring(1) + ".");
         }
@@ -128,9 +133,9 @@ final class ParentRule implements Closeable {
     private SurveyedVolume judge(SurveyedVolume strict, SurveyedVolume replayed) throws IOException {
         if (strict.refusal() == null) {
             return switch (strict.type()) {
-                case "swap" -> strict.refused("swap area of an image that others are based on: a guest that runs on in one of "
-                        + "them, or wakes up there, may still need what it holds");
-                case "gaps" -> strict.refused("an image that is based on this one may have partitions there");
+                case "swap" -> strict.refused("swap area of an image that others " + (isKnownParent() ? "are" : "may be")
+                        + " based on: a guest that runs on in one of them, or wakes up there, may still need what it holds" + because());
+                case "gaps" -> strict.refused("an image that is based on this one may have partitions there" + because());
                 default -> strict;
             };
         }
@@ -140,14 +145,21 @@ final class ParentRule implements Closeable {
         String doubt = whyNotWithChildren();
         if (doubt != null) {
             return strict.refused((strict.type().equals(NTFS) ? strict.refusal() : "the file system was in use when the "
-                    + "images that are based on this one were made (its journal has changes that are still to be replayed), so "
-                    + "their guests may use what it calls free") + ": " + doubt);
+                    + "images that " + (isKnownParent() ? "are" : "may be") + " based on this one were made (its journal has "
+                    + "changes that are still to be replayed), so their guests may use what it calls free") + ": " + doubt);
         }
         return leftFreeByAll(strict, replayed);
     }
 
+    private String because() {
+        return isKnownParent() ? "" : " (" + found.doubts().get(0) + ")";
+    }
+
     /** @return why the children do not settle what is free; null if they do, so far */
     private String whyNotWithChildren() throws IOException {
+        if (!isKnownParent()) {
+            return found.doubts().get(0) + "; settle that first, or move the image where none of this is";
+        }
         String how = "; shut all their guests down, then give --replay-journal, and every one of them with --children";
         if (options.children().isEmpty()) {
             return "not all of them are known" + how;

@@ -113,11 +113,22 @@ public final class ReclaimSession implements Closeable {
         try {
             return Survey.of(image.guest(), options.includes(), parents.volumeOptions());
         } finally {
+            join(asking);
+        }
+    }
+
+    /** What it finds out would be wrong after the first change, so it must have ended before that in any case. */
+    private static void join(Thread asking) {
+        boolean interrupted = false;
+        while (asking.isAlive()) {
             try {
                 asking.join();
             } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
+                interrupted = true;
             }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
         }
     }
 

@@ -15,8 +15,10 @@ import io.lacuna.partition.VolumeSignature;
 import io.lacuna.partition.VolumeSignatures;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -39,6 +41,8 @@ final class Survey {
     /** Where on the disk the signatures stand that belong to a volume. */
     private final Set<Long> volumeSignatures = new HashSet<>();
     private final VerityTrees verity = new VerityTrees();
+    /** Bytes of each file system that is believed, by its volume's offset on the disk. */
+    private final Map<Long, Long> fileSystemLengths = new HashMap<>();
     private int looks;
     /** A volume whose file system could not be believed, so that it may reach past its partition; null if there is none. */
     private SurveyedVolume boundless;
@@ -72,7 +76,8 @@ final class Survey {
         for (Partition partition : table.partitions()) {
             volumes.add(survey(partition));
         }
-        volumes.replaceAll(volume -> volume.refusal() != null || !verity.covers(volume.length()) ? volume
+        volumes.replaceAll(volume -> volume.refusal() != null || !verity.covers(volume.length())
+                && !verity.covers(fileSystemLengths.getOrDefault(volume.offset(), -1L)) ? volume
                 : volume.refused("a dm-verity hash tree on another partition seems to cover it, free blocks too: leave it as it "
                 + "is"));
         if (includes.contains(ReclaimOptions.Include.GAPS)) {
@@ -215,6 +220,7 @@ final class Survey {
                         + fileSystem.length() + " of " + volume.size() + " bytes)");
                 return boundless;
             }
+            fileSystemLengths.put(partition.offset(), fileSystem.length());
             return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
                     fileSystem.type(), fileSystem.label(), space.free().shift(partition.offset()), null, space.evidence(),
                     space.remarks(), kept(space, partition));

@@ -36,7 +36,7 @@ final class VerityTrees {
         }
     }
 
-    /** @param length bytes of a partition */
+    /** @param length bytes of a partition, or of the file system in it */
     boolean covers(long length) {
         return sizes.stream().anyMatch(size -> size <= length && length - size < ROUNDING);
     }

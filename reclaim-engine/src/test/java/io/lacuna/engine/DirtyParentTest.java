@@ -25,6 +25,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * A parent that was snapshotted while its guest ran: the guest has written a file past its page cache, so that the data was on
@@ -282,5 +284,68 @@ class DirtyParentTest {
         Files.write(elsewhere.resolve("machine.vmss"), new byte[10]);
         String why = refused(ReclaimMode.PUNCH, moved);
         assertTrue(why.contains("machine.vmss"), why);
+    }
+
+    /** Whatever keeps it from being read: its name for the parent stands in the header all the same. */
+    @ParameterizedTest
+    @CsvSource({"dirty, 79, 1", "corrupt, 79, 2", "unknown feature, 72, 128", "encrypted, 35, 2", "table behind the end, 40, 127"})
+    void refusedIfItMayHaveAChildThatCannotBeRead(String what, int at, int value) throws IOException {
+        change(child, at, value);
+        for (Path[] named : new Path[][] {{}, {child}, {directory}}) {
+            String why = refused(ReclaimMode.PUNCH, named);
+            assertTrue(why.contains("child.qcow2") && why.contains("cannot be told"), what + ": " + why);
+        }
+        Path clean = Files.createDirectory(directory.resolve("clean")).resolve("image.raw");
+        Files.copy(GuestVolume.ext(directory, "clean.raw", 16 * MIB, "-t ext4").file(), clean);
+        Files.copy(child, clean.resolveSibling("child.qcow2"));
+        assertEquals(Verdict.RECLAIMED, run(clean, options(Purpose.RECLAIM).build()).verdict(), "a clean volume counts");
+    }
+
+    private static void change(Path file, int at, int value) throws IOException {
+        try (RandomAccessFile bytes = new RandomAccessFile(file.toFile(), "rw")) {
+            bytes.seek(at);
+            bytes.write(value);
+        }
+    }
+
+    @Test
+    void refusedIfImagesBesideItStandOnEachOther() throws IOException {
+        Path other = directory.resolve("other.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", child.toString(), "-F", "qcow2", other.toString());
+        Tools.ok("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", other.toString(), "-F", "qcow2", child.toString());
+        String why = refused(ReclaimMode.PUNCH);
+        assertTrue(why.contains("or on itself"), why);
+    }
+
+    @Test
+    void aChildIsFoundByWhateverNameItKnowsTheParent() throws IOException {
+        Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+        Path name = Files.createLink(elsewhere.resolve("other-name.raw"), parent);
+        child = Files.move(child, elsewhere.resolve("child.qcow2"));
+        Tools.ok("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", name.toString(), "-F", "raw", child.toString());
+        ImageReport done = reclaim(ReclaimMode.PUNCH, elsewhere);
+        assertEquals(Verdict.RECLAIMED, done.verdict(), done.reason());
+        assertEquals(1, done.children().size(), done.toString());
+        assertEquals(ExtentSet.EMPTY, zeros(parent, direct));
+    }
+
+    @Test
+    void aNamedDirectoryIsSearchedToItsEnd() throws IOException {
+        Path top = directory.resolve("top");
+        Path deep = top;
+        for (int i = 0; i < 20; i++) {
+            deep = deep.resolve("d");
+        }
+        child = Files.move(child, Files.createDirectories(deep).resolve("child.qcow2"));
+        Tools.ok("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", parent.toString(), "-F", "raw", child.toString());
+        Path link = Files.createSymbolicLink(directory.resolve("link"), top);
+        assertEquals(1, reclaim(ReclaimMode.PUNCH, link).children().size());
+        assertEquals(ExtentSet.EMPTY, zeros(parent, direct));
+        copy();
+        Files.delete(child);
+        Path folder = Files.createDirectory(directory.resolve("folder"));
+        Files.createSymbolicLink(folder.resolve("link"), top);
+        String why = refused(ReclaimMode.PUNCH, folder);
+        assertTrue(why.contains("link leads to another directory"), why);
     }
 }

@@ -130,4 +130,14 @@ class NtfsParentTest {
         Files.move(alone, child);
         assertFalse(treeOfChild().equals(tree), "the child has lost its file");
     }
+
+    @Test
+    void aChildThatCannotBeReadIsOneAllTheSame() throws IOException {
+        try (RandomAccessFile file = new RandomAccessFile(child.toFile(), "rw")) {
+            file.seek(79);
+            file.write(1); // Dirty, as QEMU leaves it when its host fails.
+        }
+        String why = refused(options(Purpose.RECLAIM).build());
+        assertTrue(why.contains("child.qcow2") && why.contains("cannot be told"), why);
+    }
 }

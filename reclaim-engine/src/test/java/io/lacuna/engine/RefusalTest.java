@@ -17,6 +17,8 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Disks that must not be touched, in whole or in part. */
 class RefusalTest {
@@ -90,12 +92,14 @@ class RefusalTest {
         }
     }
 
-    @Test
-    void volumeWithItsDmVerityHashesOnAnotherPartition() throws IOException {
+    @ParameterizedTest
+    @ValueSource(ints = {0, 3})
+    void volumeWithItsDmVerityHashesOnAnotherPartition(int behind) throws IOException {
         Tools.require("veritysetup");
         Path hashes = directory.resolve("hashes");
         GuestVolume hashed = copyOf("hashed");
-        Tools.shell("veritysetup format \"$1\" \"$2\" > /dev/null; truncate -s 1M \"$2\"", hashed.file(), hashes);
+        Tools.shell("veritysetup format \"$1\" \"$2\" > /dev/null; truncate -s 1M \"$2\"; "
+                + "truncate -s +$3M \"$1\"", hashed.file(), hashes, behind);
         GuestVolume other = GuestVolume.ext(directory, "other", 20 * MIB, "-t ext4");
         GuestDisk disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, hashed,
                 new GuestVolume(hashes, false), other);

@@ -18,6 +18,8 @@ import java.util.Set;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What one volume says about the others, and about the space between them. */
 class WholeDiskTest {
@@ -135,8 +137,9 @@ class WholeDiskTest {
         disk.putShort(sector * 512 + 510, (short) 0xAA55);
     }
 
-    @Test
-    void hibernatedWindowsBehindASecondSignature() throws IOException {
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void hibernatedWindowsAlsoBehindASecondSignature(boolean second) throws IOException {
         Tools.require("mkntfs", "ntfs-3g");
         Tools.requireFuse();
         Path windows = directory.resolve("windows");
@@ -144,7 +147,7 @@ class WholeDiskTest {
                 + "(printf hibr; head -c 65536 /dev/zero) > \"$1.mnt/hiberfil.sys\"; umount \"$1.mnt\"\n"
                 + "while fuser -s \"$1\" 2> /dev/null; do sleep 0.1; done\n"
                 // The magic of ext in the boot code.
-                + "printf '\\123\\357' | dd of=\"$1\" bs=1 seek=1080 conv=notrunc status=none", windows);
+                + (second ? "printf '\\123\\357' | dd of=\"$1\" bs=1 seek=1080 conv=notrunc status=none" : ""), windows);
         Path disk = GuestDisk.assemble(directory.resolve("disk.raw"), "gpt", 512, copyOf("a"),
                 new GuestVolume(windows, true)).file();
         assertRefused(disk, "hibernated");

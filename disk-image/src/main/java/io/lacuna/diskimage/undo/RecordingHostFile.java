@@ -112,11 +112,11 @@ final class RecordingHostFile implements HostFile {
         if (waiting.isEmpty()) {
             return;
         }
-        recorder.changing();
         List<Step> steps = List.copyOf(waiting);
-        // A step that fails ends the run: none is done twice.
+        // A failure ends the run: no step is done twice, nor one whose record may not be durable.
         waiting.clear();
         waitingBytes = 0;
+        recorder.changing();
         for (Step step : steps) {
             if (step.bytes == null) {
                 file.punch(step.offset, step.length);

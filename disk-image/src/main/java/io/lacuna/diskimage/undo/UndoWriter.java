@@ -14,6 +14,7 @@ final class UndoWriter {
     private final ByteBuffer record = ByteBuffer.allocate(UndoLayout.RECORD_HEADER + UndoLayout.MAX_PAYLOAD);
     private long end;
     private long durable;
+    private IOException failure;
 
     private UndoWriter(UndoMedium medium, byte[] run, int files, long end) {
         this.medium = medium;
@@ -77,7 +78,7 @@ final class UndoWriter {
     /** Makes all records durable. That they are is noted, and becomes durable with the next records. */
     void sync() throws IOException {
         if (!isDurable()) {
-            medium.force();
+            force();
             durable = end;
             writeState();
         }
@@ -86,7 +87,20 @@ final class UndoWriter {
     /** Makes all records durable, and the note of it, too. */
     void seal() throws IOException {
         sync();
-        medium.force();
+        force();
+    }
+
+    /** The system tells of what it could not store once: what a second try says is worth nothing. */
+    private void force() throws IOException {
+        if (failure != null) {
+            throw new IOException("what is kept in the undo file did not become durable: " + failure.getMessage(), failure);
+        }
+        try {
+            medium.force();
+        } catch (IOException e) {
+            failure = e;
+            throw e;
+        }
     }
 
     /** Makes sure that so many more bytes of records will find room, if that can be. */

@@ -202,7 +202,9 @@ final class VhdTable implements BlockTable {
     public Optional<BlockArea> area(int index) throws IOException {
         ExtentSet used = blocks.requireSound();
         ExtentSet structures = blocks.structures().all();
-        long start = structures.end(structures.count() - 1);
+        long end = structures.end(structures.count() - 1);
+        // Entries count sectors, and nothing makes what lies before the blocks end with one.
+        long start = end + Math.floorMod(-end, SECTOR);
         if (!used.isEmpty()) {
             start = Math.min(start, used.start(0));
         }

@@ -71,6 +71,10 @@ record SparseHeader(int version, GrainLayout layout, long descriptor, int descri
         if (b.u16(77) != (compressed ? DEFLATE : 0)) {
             throw b.unsupported("VMDK sparse header: compression", 77, compressed ? "1 (deflate)" : "none", b.u16(77));
         }
+        if ((flags & MARKERS) != 0 && !compressed) {
+            throw b.unsupported("VMDK sparse header: flags", 8, "markers (bit 17) only where grains are compressed (bit 16)",
+                    "0x" + Integer.toHexString(flags));
+        }
         return header(b, (int) version, flags, file.size(), structures);
     }
 

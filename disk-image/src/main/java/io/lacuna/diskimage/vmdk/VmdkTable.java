@@ -182,7 +182,8 @@ final class VmdkTable implements BlockTable {
         if (end[0] > fileSize || structuresEnd > fileSize) {
             return Optional.empty(); // The last grain is cut short: it cannot be copied as a whole.
         }
-        long first = Math.max(Sectors.SIZE, start[0]);
+        // The entry of a grain at sector 1 would say that the grain is zeros.
+        long first = Math.max((ZERO_ENTRY + 1L) << Sectors.SHIFT, start[0]);
         ExtentSet fixed = part.tables().directory().structures().minus(ExtentSet.ofRange(0, first));
         // Where all grains begin at multiples of their size, so do those that move; else closer, so that no gap stays.
         long alignment = Math.max(Sectors.SIZE, Long.lowestOneBit(offsets[0] | first | layout.grainSize()));

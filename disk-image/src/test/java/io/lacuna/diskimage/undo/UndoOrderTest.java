@@ -2,6 +2,8 @@ package io.lacuna.diskimage.undo;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.Deallocation.HostRanges;
@@ -84,7 +86,14 @@ class UndoOrderTest {
         return String.join(", ", events);
     }
 
-    private record Noted(UndoMedium medium, List<String> events) implements UndoMedium {
+    private static class Noted implements UndoMedium {
+        private final UndoMedium medium;
+        private final List<String> events;
+
+        Noted(UndoMedium medium, List<String> events) {
+            this.medium = medium;
+            this.events = events;
+        }
 
         @Override
         public void write(long position, ByteBuffer bytes) throws IOException {
@@ -166,5 +175,35 @@ class UndoOrderTest {
         String did = undo();
         assertTrue(did.matches("(record, )+(force, |record, )+(sync, )?truncate " + SIZE
                 + ", sync, record, .*force"), did);
+    }
+
+    /** The system tells of what it could not store once; whoever asks again hears that all is well. */
+    @Test
+    void nothingChangesOnceTheUndoFileDidNotBecomeDurable() throws IOException {
+        boolean[] fails = {false};
+        UndoMedium.Opener opener = (path, create) -> new Noted(UndoMedium.file(path, create), events) {
+            @Override
+            public void force() throws IOException {
+                if (fails[0]) {
+                    fails[0] = false;
+                    throw new IOException("no such luck");
+                }
+                super.force();
+            }
+        };
+        try (UndoRecorder recorder = new UndoRecorder(undone, opener)) {
+            HostFile wrapped = recorder.wrap(file);
+            recorder.arm(new RunFacts("test", "raw", SIZE, 0, false), true,
+                    List.of(new HostRanges(wrapped, ExtentSet.EMPTY, ExtentSet.EMPTY)));
+            wrapped.write(9000, ByteBuffer.wrap(new byte[100]));
+            fails[0] = true;
+            assertEquals("no such luck", assertThrows(IOException.class, wrapped::sync).getMessage());
+            assertFalse(fails[0]);
+            String again = assertThrows(IOException.class, () -> wrapped.setModified(1)).getMessage();
+            assertTrue(again.contains("no such luck"), again);
+            wrapped.punch(0, 4096);
+            assertThrows(IOException.class, wrapped::sync);
+        }
+        assertArrayEquals(before, file.bytes());
     }
 }

@@ -93,6 +93,10 @@ class VhdDeallocationTest {
 
     /** A chain whose child has whole blocks, parts of blocks, and the end of the disk. */
     private Path chain(int gapSectors) throws IOException {
+        return chain(0, gapSectors);
+    }
+
+    private Path chain(int firstGap, int gapSectors) throws IOException {
         int block = 2 << 20;
         byte[] base = VhdMaker.pattern(4 * block + 5 * 512, 3);
         VhdMaker parent = VhdMaker.dynamic(base, 0, 1, 2, 3, 4);
@@ -106,6 +110,7 @@ class VhdDeallocationTest {
         own.set(4 * 4096, 4 * 4096 + 5);
         VhdMaker child = VhdMaker.differencing("base.vhd", VhdMaker.pattern(base.length, 4), own, 4, 2, 0, 1);
         child.blockSize = block;
+        child.firstGap = firstGap;
         child.gapSectors = gapSectors;
         return child.write(directory.resolve("image.vhd"));
     }
@@ -133,6 +138,22 @@ class VhdDeallocationTest {
         Deallocation plan = Runs.run(image, ReclaimMode.COMPACT, kib(1000, 1010));
         assertTrue(Files.size(image) < length - 2 * 5000 * 512, "shorter");
         assertTrue(plan.changesTables());
+    }
+
+    /** The table counts sectors, and nothing makes the parent's name end with one. */
+    @Test
+    void blocksMoveToWholeSectorsBehindANameThatEndsInside() throws IOException {
+        Path image = chain(4, 5000);
+        ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(image));
+        long name = file.getLong(512 + 592);
+        byte[] moved = new byte[512];
+        file.get((int) name, moved).put((int) name, new byte[512]).put((int) name + 100, moved);
+        byte[] header = new byte[1024];
+        file.putLong(512 + 592, name + 100).get(512, header);
+        file.put(512, VhdMaker.seal(ByteBuffer.wrap(header), 36).array());
+        Files.write(image, file.array());
+        assertTrue(Runs.run(image, ReclaimMode.COMPACT, kib(1000, 1010)).changesTables());
+        assertTrue(Files.size(image) < file.capacity() - 2 * 5000 * 512, "shorter");
     }
 
     @Test

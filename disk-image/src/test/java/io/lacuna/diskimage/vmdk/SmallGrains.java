@@ -28,28 +28,47 @@ final class SmallGrains {
      * @param zeroGrains whether the header allows zeroed grains; grain 9 is one then
      */
     static Path make(Path file, int shift, boolean zeroGrains) throws IOException {
+        return make(file, 0, shift, zeroGrains);
+    }
+
+    /**
+     * @param room sectors between the header and the other structures, of which the header does not say that they are taken; the
+     *     descriptor is a file of its own then, for QEMU wants it behind the header
+     */
+    static Path make(Path file, int room, int shift, boolean zeroGrains) throws IOException {
+        Path extent = room == 0 ? file : file.resolveSibling("extent.vmdk");
+        byte[] text = ("# Disk DescriptorFile\nversion=1\nCID=5e81b00f\nparentCID=ffffffff\ncreateType=\""
+                + (room == 0 ? "monolithicSparse" : "twoGbMaxExtentSparse") + "\"\nRW " + SIZE / 512 + " SPARSE \""
+                + extent.getFileName() + "\"\nddb.adapterType = \"ide\"\n").getBytes(StandardCharsets.ISO_8859_1);
+        int redundant = REDUNDANT + room;
+        int directory = DIRECTORY + room;
+        int redundantTable = REDUNDANT_TABLE + room;
+        int table = TABLE + room;
+        int overhead = OVERHEAD + room;
         int grains = SIZE / GRAIN;
-        ByteBuffer b = ByteBuffer.allocate((OVERHEAD + shift) * 512 + grains * GRAIN).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer b = ByteBuffer.allocate((overhead + shift) * 512 + grains * GRAIN).order(ByteOrder.LITTLE_ENDIAN);
         b.put("KDMV".getBytes(StandardCharsets.ISO_8859_1)).putInt(zeroGrains ? 2 : 1).putInt(zeroGrains ? 7 : 3);
-        b.putLong(SIZE / 512).putLong(GRAIN / 512).putLong(DESCRIPTOR).putLong(3).putInt(512).putLong(REDUNDANT).putLong(DIRECTORY)
-                .putLong(OVERHEAD + shift).put((byte) 0).put("\n \r\n".getBytes(StandardCharsets.ISO_8859_1));
-        b.put(DESCRIPTOR * 512, ("# Disk "
-                + "DescriptorFile\nversion=1\nCID=5e81b00f\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\nRW " + SIZE / 512
-                + " SPARSE \"" + file.getFileName() + "\"\nddb.adapterType = \"ide\"\n")
-                .getBytes(StandardCharsets.ISO_8859_1));
-        b.putInt(REDUNDANT * 512, REDUNDANT_TABLE).putInt(DIRECTORY * 512, TABLE);
+        b.putLong(SIZE / 512).putLong(GRAIN / 512).putLong(room == 0 ? DESCRIPTOR : 0).putLong(room == 0 ? 3 : 0).putInt(512)
+                .putLong(redundant).putLong(directory).putLong(room > 0 ? 1 : overhead + shift).put((byte) 0).put("\n \r\n".getBytes(StandardCharsets.ISO_8859_1));
+        if (room == 0) {
+            b.put(DESCRIPTOR * 512, text);
+        } else {
+            Files.write(file, text);
+        }
+        b.putInt(redundant * 512, redundantTable).putInt(directory * 512, table);
         byte[] content = Vmdks.pattern(SIZE, 3);
         for (int i = 0; i < grains; i++) {
             if (i % 8 == 5) {
                 continue; // never written
             }
-            int sector = OVERHEAD + shift + (i * 7 % grains) * (GRAIN / 512);
+            int sector = overhead + shift + (i * 7 % grains) * (GRAIN / 512);
             int entry = zeroGrains && i == 9 ? 1 : sector;
-            b.putInt(REDUNDANT_TABLE * 512 + i * 4, entry).putInt(TABLE * 512 + i * 4, entry);
+            b.putInt(redundantTable * 512 + i * 4, entry).putInt(table * 512 + i * 4, entry);
             if (entry > 1) {
                 b.put(sector * 512, content, i * GRAIN, GRAIN);
             }
         }
-        return Files.write(file, b.array());
+        Files.write(extent, b.array());
+        return file;
     }
 }

@@ -197,6 +197,21 @@ class VmdkDeallocationTest {
         }
     }
 
+    /** There the entry would be 1, which says that the grain is zeros. */
+    @Test
+    void noGrainMovesToTheSectorBehindTheHeader() throws IOException {
+        Path image = SmallGrains.make(directory.resolve("image.vmdk"), 9, 0, true);
+        byte[] before = Vmdks.content(image);
+        ExtentSet free = kib(4, 30, 64, 100, 101, 103);
+        try (var disk = Vmdks.open(image, true)) {
+            Deallocation plan = disk.plan(Vmdks.request(ReclaimMode.COMPACT, free));
+            assertTrue(plan.changesTables());
+            disk.apply(plan, io.lacuna.blockio.Progress.NONE);
+            Vmdks.assertLive(before, Vmdks.content(image), free, plan.reclaimable());
+        }
+        Vmdks.assertStructure(directory.resolve("extent.vmdk"));
+    }
+
     /** QEMU does not write to seSparse. */
     @ParameterizedTest
     @ValueSource(strings = {"cowd", "cowd-child"})

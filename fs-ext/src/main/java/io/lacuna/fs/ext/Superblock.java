@@ -51,6 +51,8 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
 
     /** Ours: 1 PiB in groups of 128 MiB. Bounds what a forged superblock can make us do. */
     private static final int MAX_GROUPS = 1 << 23;
+    /** Ours: 4 PiB at least. With bigalloc few groups hold any number of blocks, and {@link JournalEntries} have 42 bits for one. */
+    private static final long MAX_BLOCKS = 1L << 42;
     private static final int GOOD_OLD_INODE_SIZE = 128;
     private static final int CHECKSUM_AT = 0x3FC;
     private static final int CRC32C = 1;
@@ -106,6 +108,9 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
         }
         int clustersPerGroup = clustersPerGroup(b, features, blockSize, blocksPerCluster);
         long blocksPerGroup = (long) clustersPerGroup * blocksPerCluster;
+        if (blocks > MAX_BLOCKS) {
+            throw b.unsupported("ext superblock: block count", 0x04, "at most " + MAX_BLOCKS, blocks);
+        }
         long groups = (blocks - firstDataBlock + blocksPerGroup - 1) / blocksPerGroup;
         if (groups > MAX_GROUPS) {
             throw b.unsupported("ext superblock: block count", 0x04, "at most " + MAX_GROUPS + " block groups", groups);

@@ -293,6 +293,15 @@ class RefusalTest {
                 "first meta block group");
     }
 
+    /** More than the journal's entries have bits for. */
+    @Test
+    void tooManyBlocks() {
+        byte[] superblock = ext2.copy().superblock32(0x60, 0x82).superblock32(0x150, 0x401).bytes;
+        Bytes bytes = Bytes.littleEndian(ByteBuffer.wrap(superblock, 1024, 1024), 1024);
+        UnsupportedException thrown = assertThrows(UnsupportedException.class, () -> Superblock.parse(bytes, Long.MAX_VALUE));
+        assertTrue(thrown.getMessage().contains("block count"), thrown.getMessage());
+    }
+
     @Test
     void tooManyGroups() {
         byte[] superblock = ext2.copy().superblock32(0x04, -1).superblock32(0x20, 8).bytes;

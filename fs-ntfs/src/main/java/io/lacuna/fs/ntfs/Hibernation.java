@@ -1,6 +1,7 @@
 package io.lacuna.fs.ntfs;
 
 import io.lacuna.blockio.Bytes;
+import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -24,7 +25,13 @@ final class Hibernation {
     static String requireNone(MasterFileTable mft, NtfsBootSector boot) throws IOException {
         List<Long> references = FolderIndex.find(mft, mft.record(FileRecord.ROOT), FILE, boot);
         for (long reference : references) {
-            requireCleared(mft, mft.referenced(reference));
+            try {
+                requireCleared(mft, mft.referenced(reference));
+            } catch (UnsafeException e) {
+                throw e;
+            } catch (DiskFormatException e) {
+                throw hibernated("cannot be read: " + e.reason());
+            }
         }
         return references.isEmpty() ? "no " + FILE : FILE + " is cleared";
     }
