@@ -154,8 +154,8 @@ final class ChildSearch {
             way.add(at);
             Base base = base(at, folders);
             if (base.doubt() != null) {
-                doubts.add("whether " + at + " (" + relations.getOrDefault(at, relation) + ") is based on this image cannot be told: "
-                        + base.doubt());
+                doubts.add("whether " + at + " (" + relations.getOrDefault(at, relation) + ") is based on this image cannot be "
+                        + "told: " + base.doubt());
                 return;
             }
             at = base.image().isEmpty() ? null : base.image().get().path() != null ? base.image().get().path()
@@ -214,8 +214,8 @@ final class ChildSearch {
                 continue;
             }
             if (++count > MOST_FILES) {
-                doubts.add("more than " + MOST_FILES + " files are in " + directory + ", and only so many were looked at for images "
-                        + "that are based on this one");
+                doubts.add("more than " + MOST_FILES + " files are in " + directory + ", and only so many were looked at for "
+                        + "images that are based on this one");
                 return;
             }
             candidates.putIfAbsent(real(file), relation);

@@ -134,7 +134,8 @@ final class ParentRule implements Closeable {
         if (strict.refusal() == null) {
             return switch (strict.type()) {
                 case "swap" -> strict.refused("swap area of an image that others " + (isKnownParent() ? "are" : "may be")
-                        + " based on: a guest that runs on in one of them, or wakes up there, may still need what it holds" + because());
+                        + " based on: a guest that runs on in one of them, or wakes up there, may still need what it holds"
+                        + because());
                 case "gaps" -> strict.refused("an image that is based on this one may have partitions there" + because());
                 default -> strict;
             };

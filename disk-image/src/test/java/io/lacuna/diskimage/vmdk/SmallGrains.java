@@ -49,7 +49,8 @@ final class SmallGrains {
         ByteBuffer b = ByteBuffer.allocate((overhead + shift) * 512 + grains * GRAIN).order(ByteOrder.LITTLE_ENDIAN);
         b.put("KDMV".getBytes(StandardCharsets.ISO_8859_1)).putInt(zeroGrains ? 2 : 1).putInt(zeroGrains ? 7 : 3);
         b.putLong(SIZE / 512).putLong(GRAIN / 512).putLong(room == 0 ? DESCRIPTOR : 0).putLong(room == 0 ? 3 : 0).putInt(512)
-                .putLong(redundant).putLong(directory).putLong(room > 0 ? 1 : overhead + shift).put((byte) 0).put("\n \r\n".getBytes(StandardCharsets.ISO_8859_1));
+                .putLong(redundant).putLong(directory).putLong(room > 0 ? 1 : overhead + shift).put((byte) 0)
+                .put("\n \r\n".getBytes(StandardCharsets.ISO_8859_1));
         if (room == 0) {
             b.put(DESCRIPTOR * 512, text);
         } else {

@@ -51,7 +51,7 @@ record Superblock(Features features, int state, int blockSize, int blocksPerClus
 
     /** Ours: 1 PiB in groups of 128 MiB. Bounds what a forged superblock can make us do. */
     private static final int MAX_GROUPS = 1 << 23;
-    /** Ours: 4 PiB at least. With bigalloc few groups hold any number of blocks, and {@link JournalEntries} have 42 bits for one. */
+    /** Ours: 4 PiB at least. With bigalloc few groups hold any number of blocks; {@link JournalEntries} have 42 bits for one. */
     private static final long MAX_BLOCKS = 1L << 42;
     private static final int GOOD_OLD_INODE_SIZE = 128;
     private static final int CHECKSUM_AT = 0x3FC;
