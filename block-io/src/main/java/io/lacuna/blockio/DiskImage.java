@@ -13,6 +13,11 @@ public interface DiskImage extends Closeable {
     /** @return bytes of the disk that the guest sees */
     long virtualSize();
 
+    /** @return bytes of a logical sector of the disk, where the format says; else 512 */
+    default int sectorSize() {
+        return 512;
+    }
+
     /** @return bytes of the format's allocation unit; 1 where it has none */
     long blockSize();
 

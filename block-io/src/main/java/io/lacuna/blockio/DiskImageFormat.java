@@ -30,6 +30,15 @@ public interface DiskImageFormat {
     }
 
     /**
+     * A quick look for whoever searches many files.
+     *
+     * @return false only if the file is no image of this format, or one that holds all of its disk itself
+     */
+    default boolean mayHaveParts(HostFile file) throws IOException {
+        return false;
+    }
+
+    /**
      * Reads and checks the image's header. Takes the file over: closing the image closes it, and so does a failure here.
      *
      * @param links opens the other files that the header names

@@ -29,6 +29,7 @@ final class Commands {
 
     private static final int USAGE = 2;
     private static final int FAILED = 1;
+    private static final int DIFFERENT = 4;
 
     private final PrintStream out;
     private final PrintStream err;
@@ -95,6 +96,7 @@ final class Commands {
         }
         boolean inspect = command.equals(Syntax.INSPECT);
         ReportFile reportFile = null;
+        int status = FAILED;
         try {
             if (command.equals(Syntax.VERIFY)) {
                 return new VerifyCommand(out, terminal).run(result);
@@ -112,11 +114,14 @@ final class Commands {
             }
             UndoCommand.requireOneFileAnImage(options.undo(), named, images, result);
             Path report = result.matchedOptionValue("--report", (Path) null);
+            UndoCommand.requireAnotherPlaceThan(report, options.undo(), images, result);
             reportFile = report == null ? null : ReportFile.prepare(report, signing, options.verify() == Verify.LIVE
                     || signing != null);
             boolean json = result.hasMatchedOption("--json");
             Rendering rendering = new Rendering(inspect, options.purpose() == Purpose.DRY_RUN, json, tables, out);
             RunReport run = Batch.run(images, options, result.matchedOptionValue("--jobs", 1), listener(rendering));
+            // A report that cannot be written makes nothing better.
+            status = run.exitStatus() == DIFFERENT ? DIFFERENT : FAILED;
             if (json) {
                 ReportJson.write(run, out);
             } else {
@@ -129,7 +134,7 @@ final class Commands {
         } catch (IOException e) {
             terminal.clear();
             err.println("lacuna: " + Text.printable(String.valueOf(e.getMessage())));
-            return FAILED;
+            return status;
         } finally {
             if (reportFile != null) {
                 reportFile.discardUnlessWritten();

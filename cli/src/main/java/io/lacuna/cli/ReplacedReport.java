@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /** What is already in the place of a report and its signatures: it may go only if it is such a report, such a signature. */
@@ -37,6 +38,14 @@ final class ReplacedReport {
                         + "; name another file, or remove this one");
             }
         }
+    }
+
+    /** @return the report's place and those of all that may stand beside it */
+    static List<Path> places(Path report) {
+        Path absolute = report.toAbsolutePath();
+        List<Path> places = new ArrayList<>(signatures(absolute));
+        places.add(absolute);
+        return places;
     }
 
     private static List<Path> signatures(Path target) {

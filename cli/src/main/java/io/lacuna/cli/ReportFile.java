@@ -62,6 +62,8 @@ final class ReportFile {
             channel.force(true);
         }
         byte[] signature = signing == null ? null : signing.signer().sign(temporary);
+        // Something else may have come there during the run.
+        ReplacedReport.require(target);
         // What signed the report that was here before signs nothing any more.
         ReplacedReport.removeSignatures(target);
         Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);

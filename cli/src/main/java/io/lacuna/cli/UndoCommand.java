@@ -2,6 +2,7 @@ package io.lacuna.cli;
 
 import io.lacuna.engine.Undo;
 import io.lacuna.engine.UndoReport;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,6 +32,30 @@ final class UndoCommand {
         if (undo != null && several && !Files.isDirectory(undo)) {
             throw new ParameterException(result.commandSpec().commandLine(), "an undo file is of one image; for several, --undo "
                     + "names a directory that exists, in which each image gets its own: " + undo + " is none");
+        }
+    }
+
+    /** @param report what {@code --report} says; null without it */
+    static void requireAnotherPlaceThan(Path report, Path undo, List<Path> images, ParseResult result) {
+        if (report == null || undo == null) {
+            return;
+        }
+        for (Path image : images) {
+            Path file = Undo.fileOf(image, undo);
+            if (ReplacedReport.places(report).stream().anyMatch(place -> isSame(place, file))) {
+                throw new ParameterException(result.commandSpec().commandLine(), "--report and --undo name the same file, " + file
+                        + ": the report, or its signature, would take the place of what brings the image back");
+            }
+        }
+    }
+
+    private static boolean isSame(Path first, Path second) {
+        Path one = first.toAbsolutePath().normalize();
+        Path other = second.toAbsolutePath().normalize();
+        try {
+            return one.getFileName().equals(other.getFileName()) && Files.isSameFile(one.getParent(), other.getParent());
+        } catch (IOException notThere) {
+            return one.equals(other);
         }
     }
 

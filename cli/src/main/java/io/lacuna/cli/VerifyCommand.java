@@ -2,6 +2,7 @@ package io.lacuna.cli;
 
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.UnsafeException;
+import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.engine.ReportJson;
 import io.lacuna.engine.proof.CanonicalJson;
 import io.lacuna.engine.proof.Finding;
@@ -135,7 +136,7 @@ final class VerifyCommand {
             image = checked.finding();
             sentences.add(disk + ": " + checked.sentence());
             checked.remarks().forEach(remark -> sentences.add(disk + ": " + remark));
-        } catch (UnsafeException e) {
+        } catch (UnsafeException | UnsupportedException e) {
             refusal = e.reason();
             sentences.add(disk + ": refused: " + refusal);
         } catch (DiskFormatException e) {

@@ -59,6 +59,20 @@ class UndoCommandTest {
         assertTrue(out.toString().contains("exists already"), out.toString());
     }
 
+    /** The report takes its name when the run is done: what brings the image back would be gone. */
+    @Test
+    void theReportTakesAnotherPlace() throws IOException {
+        makeImage("vm.raw");
+        Files.createDirectory(directory.resolve("undos"));
+        String[][] clashes = {{"x", "x"}, {"x", "x.sig"}, {"x", "undos/../x.p7s"}, {"undos/vm.raw.lacuna-undo", "undos"}};
+        for (String[] clash : clashes) {
+            assertEquals(2, lacuna("reclaim", "--report", in(clash[0]), "--undo", in(clash[1]), in("vm.raw")), clash[1]);
+            assertTrue(err.toString().contains("name the same file"), err.toString());
+        }
+        assertEquals(0, lacuna("reclaim", "--report", in("x"), "--undo", in("undos"), in("vm.raw")), out::toString);
+        assertEquals(0, lacuna("undo", in("undos/vm.raw.lacuna-undo")));
+    }
+
     @Test
     void severalImagesTakeADirectory() throws IOException {
         makeImage("a.raw");

@@ -37,9 +37,38 @@ public record ImageBase(String name, Path path) {
      * @throws IOException if that cannot be told, for the image is damaged, or cannot be read
      */
     public static Optional<ImageBase> of(Path image, List<Path> directories) throws IOException {
+        try {
+            look(image, directories, DiskImageFormat::mayHaveParent, new ArrayList<>());
+            return Optional.empty();
+        } catch (BaseNamed named) {
+            return Optional.of(named.base);
+        }
+    }
+
+    /**
+     * @return the other files that hold the disk of an image together with it, by their real paths: extents, data files
+     * @throws IOException if that cannot be told
+     */
+    public static List<Path> parts(Path image) throws IOException {
+        List<Path> parts = new ArrayList<>();
+        try {
+            look(image, List.of(), DiskImageFormat::mayHaveParts, parts);
+        } catch (BaseNamed behindTheParts) {
+            // Only the image's own files count.
+        }
+        return parts;
+    }
+
+    /** Which images are worth opening. */
+    private interface Sign {
+        boolean isIn(DiskImageFormat format, HostFile file) throws IOException;
+    }
+
+    /** @param parts receives what the image opens beside itself */
+    private static void look(Path image, List<Path> directories, Sign sign, List<Path> parts) throws IOException {
         int kind = (int) Files.getAttribute(image, "unix:mode") & S_IFMT;
         if (kind != S_IFREG && kind != S_IFBLK) {
-            return Optional.empty();
+            return;
         }
         NativeFile file;
         try {
@@ -48,14 +77,14 @@ public record ImageBase(String name, Path path) {
             throw e;
         } catch (FileSystemException e) {
             if (kind == S_IFBLK) {
-                return Optional.empty(); // A drive without a medium.
+                return; // A drive without a medium.
             }
             throw e;
         }
         DiskImageFormat format = null;
         try {
             for (DiskImageFormat candidate : DiskImages.formats()) {
-                if (format == null && !candidate.name().equals(RawFormat.NAME) && candidate.mayHaveParent(file)) {
+                if (format == null && !candidate.name().equals(RawFormat.NAME) && sign.isIn(candidate, file)) {
                     format = candidate;
                 }
             }
@@ -65,13 +94,10 @@ public record ImageBase(String name, Path path) {
             }
         }
         if (format == null) {
-            return Optional.empty();
+            return;
         }
         try {
-            format.open(file, new Onlooker(file, directories)).close();
-            return Optional.empty();
-        } catch (BaseNamed named) {
-            return Optional.of(named.base);
+            format.open(file, new Onlooker(file, directories, parts)).close();
         } catch (DiskFormatException e) {
             throw e.in(image);
         }
@@ -91,10 +117,12 @@ public record ImageBase(String name, Path path) {
     private static final class Onlooker implements ImageLinks {
         private final NativeFile file;
         private final List<Path> directories;
+        private final List<Path> parts;
 
-        Onlooker(NativeFile file, List<Path> directories) {
+        Onlooker(NativeFile file, List<Path> directories, List<Path> parts) {
             this.file = file;
             this.directories = directories;
+            this.parts = parts;
         }
 
         @Override
@@ -116,6 +144,7 @@ public record ImageBase(String name, Path path) {
             if (part == null || !part.startsWith(folder()) || !Files.isRegularFile(part)) {
                 throw new UnsafeException("a file of the image is missing, or lies outside of its directory");
             }
+            parts.add(part);
             return NativeFile.open(part, Descriptor.Purpose.READ);
         }
 

@@ -38,6 +38,9 @@ final class ImageUsers {
         Predicate<FileStatus> related = file.isBlockDevice() ? BlockDevice.sharingStorageWith(file.status())
                 : file.status()::isSameFileAs;
         List<String> remarks = refuseLoopDevices(related);
+        if (file.isBlockDevice()) {
+            refuseNvmeTargets(Path.of("/sys/kernel/config/nvmet/subsystems"), related);
+        }
         List<Processes.User> users = Processes.having(related);
         for (Processes.User user : users) {
             if (user.process() != Processes.self()) {
@@ -131,6 +134,31 @@ final class ImageUsers {
             }
         }
         return remarks;
+    }
+
+    /** The kernel exports a device by NVMe over fabrics without holding it for itself, and no process shows it. */
+    static void refuseNvmeTargets(Path subsystems, Predicate<FileStatus> related) throws IOException {
+        if (!Files.isDirectory(subsystems)) {
+            return;
+        }
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(subsystems)) {
+            for (Path subsystem : all) {
+                try (DirectoryStream<Path> namespaces = Files.newDirectoryStream(subsystem.resolve("namespaces"))) {
+                    for (Path namespace : namespaces) {
+                        refuseNvmeTarget(subsystem, namespace, related);
+                    }
+                }
+            }
+        }
+    }
+
+    private static void refuseNvmeTarget(Path subsystem, Path namespace, Predicate<FileStatus> related) throws IOException {
+        String device = Files.readString(namespace.resolve("device_path")).strip();
+        FileStatus status = device.startsWith("/") ? FileStatus.of(LinuxHost.bytes(Path.of(device))) : null;
+        if (status != null && related.test(status) && !Files.readString(namespace.resolve("enable")).strip().equals("0")) {
+            throw new UnsafeException("the device is in use: the kernel exports it as namespace " + namespace.getFileName()
+                    + " of the NVMe subsystem " + subsystem.getFileName() + "; switch that off first");
+        }
     }
 
     /** @return the file behind a loop device; null if there is none, or no longer */

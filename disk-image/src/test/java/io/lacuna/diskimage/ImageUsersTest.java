@@ -188,4 +188,21 @@ class ImageUsersTest {
         }
         assertTrue(best < 100_000_000, best + " ns");
     }
+
+    /** As configfs shows what nvmet exports. */
+    @Test
+    void refusesADeviceThatTheKernelExportsByNvme() throws IOException {
+        Path namespace = Files.createDirectories(folder.resolve("subsystems/nqn/namespaces/1"));
+        Files.writeString(namespace.resolve("enable"), "1\n");
+        Files.writeString(namespace.resolve("device_path"), folder.resolve("absent") + "\n");
+        FileStatus status = FileStatus.of(LinuxHost.bytes(image));
+        ImageUsers.refuseNvmeTargets(folder.resolve("subsystems"), status::isSameFileAs);
+        Files.writeString(namespace.resolve("device_path"), image + "\n");
+        String why = assertThrows(UnsafeException.class,
+                () -> ImageUsers.refuseNvmeTargets(folder.resolve("subsystems"), status::isSameFileAs)).reason();
+        assertTrue(why.contains("nqn"), why);
+        Files.writeString(namespace.resolve("enable"), "0\n");
+        ImageUsers.refuseNvmeTargets(folder.resolve("subsystems"), status::isSameFileAs);
+        ImageUsers.refuseNvmeTargets(folder.resolve("none"), status::isSameFileAs);
+    }
 }

@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -37,6 +38,7 @@ final class ChildSearch {
     private final LibvirtMachines libvirt;
     /** By real path. */
     private final Map<Path, Base> bases = new ConcurrentHashMap<>();
+    private final Map<Path, Parts> parts = new ConcurrentHashMap<>();
     private Map<Path, String> libvirtDisks;
 
     ChildSearch(LibvirtMachines libvirt) {
@@ -65,6 +67,14 @@ final class ChildSearch {
      */
     private record Base(Optional<ImageBase> image, String doubt) {
         static final Base NONE = new Base(Optional.empty(), null);
+    }
+
+    /**
+     * The other files of an image.
+     *
+     * @param doubt why they cannot be told; null if they can
+     */
+    private record Parts(List<Path> files, String doubt) {
     }
 
     /**
@@ -98,10 +108,11 @@ final class ChildSearch {
         }
         addLibvirt(candidates);
         addHolders(image, candidates);
+        Set<Path> owners = ownersOf(image, candidates, doubts);
         Map<Path, ChildImage> children = new LinkedHashMap<>();
         List<Path> folders = target.getParent() == null ? List.of() : List.of(target.getParent());
         for (Map.Entry<Path, String> candidate : candidates.entrySet()) {
-            follow(candidate.getKey(), candidate.getValue(), target, folders, candidates, held, children, doubts);
+            follow(candidate.getKey(), candidate.getValue(), target, folders, candidates, held, children, owners, doubts);
         }
         for (Path file : files) {
             if (!children.containsKey(real(file))) {
@@ -128,6 +139,37 @@ final class ChildSearch {
         return base(real(image), folders).image().map(ImageBase::path).orElse(null);
     }
 
+    /** A flat extent or a data file may be named by itself: what is based on the image that it belongs to is based on it. */
+    private Set<Path> ownersOf(OpenedImage image, Map<Path, String> candidates, Set<String> doubts) {
+        Set<Path> owners = new HashSet<>();
+        if (!image.image().format().equals("raw")) {
+            return owners;
+        }
+        candidates.forEach((candidate, relation) -> {
+            if (isSame(candidate, image.realPath())) {
+                return;
+            }
+            Parts parts = this.parts.computeIfAbsent(candidate, ChildSearch::readParts);
+            if (parts.files().stream().anyMatch(part -> isSame(part, image.realPath()))) {
+                owners.add(candidate);
+            } else if (parts.doubt() != null) {
+                doubts.add("whether " + candidate + " (" + relation + ") has this file as a part of its disk cannot be told: "
+                        + parts.doubt());
+            }
+        });
+        return owners;
+    }
+
+    private static Parts readParts(Path image) {
+        try {
+            return new Parts(ImageBase.parts(image), null);
+        } catch (NoSuchFileException gone) {
+            return new Parts(List.of(), null);
+        } catch (IOException e) {
+            return new Parts(List.of(), e.getMessage());
+        }
+    }
+
     private Base base(Path image, List<Path> folders) {
         return bases.computeIfAbsent(image, path -> {
             try {
@@ -142,10 +184,10 @@ final class ChildSearch {
 
     /** Climbs from one image towards the target and, if it gets there, notes all on the way, from the target's side. */
     private void follow(Path candidate, String relation, Path target, List<Path> folders, Map<Path, String> relations,
-            HeldFiles held, Map<Path, ChildImage> children, Set<String> doubts) {
+            HeldFiles held, Map<Path, ChildImage> children, Set<Path> owners, Set<String> doubts) {
         List<Path> way = new ArrayList<>();
         Path at = candidate;
-        while (at != null && !isSame(at, target)) {
+        while (at != null && !isSame(at, target) && !owners.contains(at)) {
             if (way.size() == LONGEST_CHAIN) {
                 doubts.add("whether " + candidate + " (" + relation + ") is based on this image cannot be told: it stands on more "
                         + "than " + LONGEST_CHAIN + " others, or on itself");

@@ -28,6 +28,7 @@ import java.util.Set;
  */
 public final class Copier {
 
+    private static final int DEFAULT_SECTOR = 512;
     /** A cluster of the qcow2 images that are written: what the copy has of its own is whole ones. */
     private static final long OWN_UNIT = 64 << 10;
 
@@ -96,7 +97,12 @@ public final class Copier {
                         + options.to().word() + " a disk is whole sectors of 512 bytes.");
             }
             WriteRequest request = new WriteRequest(virtualSize, file.target().getFileName().toString(), options.compress(),
-                    parent == null ? null : new WriteRequest.Backing(nameOf(parent, file.target()), parent.format()), own);
+                    parent == null ? null : new WriteRequest.Backing(nameOf(parent, file.target()), parent.format()), own,
+                    image.sectorSize());
+            if (image.sectorSize() != DEFAULT_SECTOR && !options.to().tellsSectorSize()) {
+                remarks.add("The disk has logical sectors of " + image.sectorSize() + " bytes, and the copy cannot say so: attach "
+                        + "it as such a disk, or its partitions are not found.");
+            }
             long written;
             try (ImageWriter writer = options.to().writer(file.file(), request);
                     Writeback writeback = Writeback.of(file.temporary())) {

@@ -15,8 +15,6 @@ import java.util.List;
 /** The undo file of one run; where none was asked for, nothing happens. */
 final class KeptBytes implements Closeable {
 
-    private static final String SUFFIX = ".lacuna-undo";
-
     private final Path path;
     private final boolean dryRun;
     private final UndoRecorder recorder;
@@ -32,7 +30,7 @@ final class KeptBytes implements Closeable {
         if (options.undo() == null || options.purpose() == ReclaimOptions.Purpose.INSPECT) {
             return new KeptBytes(null, false, null);
         }
-        Path path = Files.isDirectory(options.undo()) ? options.undo().resolve(image.getFileName() + SUFFIX) : options.undo();
+        Path path = Undo.fileOf(image, options.undo());
         UndoRecorder recorder = new UndoRecorder(path);
         recorder.requireAbsent();
         boolean dryRun = options.purpose() == ReclaimOptions.Purpose.DRY_RUN;

@@ -29,7 +29,7 @@ final class LiveCheck {
             throws IOException {
         this.options = options;
         this.opened = opened;
-        this.discarded = plan.isRefused() || !wanted() ? ExtentSet.EMPTY : plan.deallocation().discarded();
+        this.discarded = plan.isRefused() || !wanted() ? ExtentSet.EMPTY : plan.discarded(opened.image());
         this.identityBefore = identity;
         if (options.verify() == ReclaimOptions.Verify.LIVE && !plan.isRefused()) {
             before = LiveDigest.of(opened.image(), discarded, progress);

@@ -5,6 +5,7 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.Extent;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.FileIdentity;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -52,6 +53,19 @@ public final class ReclaimPlan {
     /** @return free bytes of the virtual disk that cost host storage and will be released */
     public ExtentSet reclaimable() {
         return deallocation.reclaimable();
+    }
+
+    /**
+     * What a proof leaves out. Zeros that are in use stay in: they read the same afterwards.
+     *
+     * @return free bytes that are discarded, and those that the image has not itself: its parent may give them back as well
+     */
+    ExtentSet discarded(DiskImage image) throws IOException {
+        ExtentSet free = ExtentSet.EMPTY;
+        for (SurveyedVolume volume : volumes) {
+            free = free.union(volume.free());
+        }
+        return deallocation.discarded().minus(zeros).union(free.minus(image.ownRanges()));
     }
 
     /** @return host bytes that will be released */

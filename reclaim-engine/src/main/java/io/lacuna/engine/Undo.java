@@ -10,6 +10,7 @@ import io.lacuna.diskimage.undo.Restorer;
 import io.lacuna.diskimage.undo.RunFacts;
 import io.lacuna.diskimage.undo.UndoFile;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -18,6 +19,8 @@ import java.util.List;
 /** Puts back what a run discarded, from its undo file. */
 public final class Undo {
 
+    private static final String SUFFIX = ".lacuna-undo";
+
     private final Path path;
     private final long startNanos = System.nanoTime();
     private final List<String> remarks = new ArrayList<>();
@@ -25,6 +28,14 @@ public final class Undo {
 
     private Undo(Path path) {
         this.path = path;
+    }
+
+    /**
+     * @param undo an undo file, or a directory for those of several images
+     * @return the undo file of one image
+     */
+    public static Path fileOf(Path image, Path undo) {
+        return Files.isDirectory(undo) ? undo.resolve(image.getFileName() + SUFFIX) : undo;
     }
 
     /**

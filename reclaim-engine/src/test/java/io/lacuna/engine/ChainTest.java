@@ -9,10 +9,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.ReclaimMode;
+import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.HeldFiles;
 import io.lacuna.diskimage.LibvirtMachines;
+import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.engine.ImageReport.Verdict;
 import io.lacuna.engine.ReclaimOptions.Purpose;
+import io.lacuna.engine.proof.LiveDigest;
+import io.lacuna.engine.proof.LiveProof;
 import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
@@ -186,5 +190,26 @@ class ChainTest {
                     child.toString());
         }
         assertFalse(run(top, options(Purpose.INSPECT).build()).children().iterator().hasNext());
+    }
+
+    /** What is free in the child and stored in the parent is the parent's to give back. */
+    @Test
+    void theProofOfAChildOutlivesARunOnItsParent() throws IOException {
+        Path child = directory.resolve("child.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", base.toString(), "-F", "raw", child.toString());
+        LiveProof proof = run(child, options(Purpose.RECLAIM).verify(ReclaimOptions.Verify.LIVE).build()).proof();
+        assertEquals(proof.before(), digest(child, proof.discarded()));
+        ImageReport ofParent = run(base, options(Purpose.RECLAIM).build());
+        assertEquals(Verdict.RECLAIMED, ofParent.verdict(), ofParent.reason());
+        assertEquals(proof.before(), digest(child, proof.discarded()));
+        Tools.ok("qemu-io", "-f", "qcow2", "-c", "write -P 7 " + disk.offsets().get(0) + " 4k", child.toString());
+        assertFalse(proof.before().equals(digest(child, proof.discarded())));
+    }
+
+    private static String digest(Path image, ExtentSet absent) throws IOException {
+        try (OpenedImage opened = DiskImages.open(image,
+                new DiskImages.Options(DiskImages.Access.INSPECT, "qcow2", List.of()))) {
+            return LiveDigest.of(opened.image(), absent, Progress.NONE);
+        }
     }
 }

@@ -15,8 +15,12 @@ import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -375,5 +379,40 @@ class CopyTest {
         Tools.ok("cmp", "-n", "3000001", source.toString(), raw.toString());
         copied(source, directory.resolve("copy.raw"), CopyOptions.to(OutputFormat.RAW));
         Tools.ok("cmp", source.toString(), directory.resolve("copy.raw").toString());
+    }
+
+    /** QEMU makes no such disks, nor reads them: made from its own by the one field that says it. */
+    @Test
+    void largeSectorsStayLarge() throws IOException {
+        Path image = directory.resolve("large-sectors.vhdx");
+        Tools.shell("qemu-img convert -q -f raw -O vhdx \"$1\" \"$2\"", disk.file(), image);
+        setSectorSize(image, 4096);
+        Path out = directory.resolve("copy.vhdx");
+        copied(image, out, options(OutputFormat.VHDX, false, false, false));
+        assertEquals(4096, sectorSizeAt(Files.readAllBytes(out)).getInt());
+        setSectorSize(out, 512);
+        Tools.ok("qemu-img", "check", "-q", "-f", "vhdx", out.toString());
+        CopyReport raw = copied(image, directory.resolve("copy.raw"), options(OutputFormat.RAW, false, false, false));
+        assertTrue(raw.source().remarks().stream().anyMatch(remark -> remark.contains("logical sectors of 4096")),
+                raw.source().remarks().toString());
+    }
+
+    private static void setSectorSize(Path image, int bytes) throws IOException {
+        byte[] content = Files.readAllBytes(image);
+        sectorSizeAt(content).putInt(bytes);
+        Files.write(image, content);
+    }
+
+    /** @return where the item lies that the metadata table names by this GUID: 8141bf1d-a96f-4709-ba47-f233a8faab5f */
+    private static ByteBuffer sectorSizeAt(byte[] vhdx) {
+        byte[] id = HexFormat.of().parseHex("1dbf41816fa90947ba47f233a8faab5f");
+        ByteBuffer bytes = ByteBuffer.wrap(vhdx).order(ByteOrder.LITTLE_ENDIAN);
+        for (int at = 1 << 20; at < vhdx.length - 32; at += 32) {
+            if (Arrays.equals(vhdx, at, at + id.length, id, 0, id.length)) {
+                int table = at & -(1 << 16);
+                return bytes.position(table + bytes.getInt(at + 16)).slice().order(ByteOrder.LITTLE_ENDIAN);
+            }
+        }
+        throw new AssertionError("no such item");
     }
 }

@@ -348,4 +348,19 @@ class DirtyParentTest {
         String why = refused(ReclaimMode.PUNCH, folder);
         assertTrue(why.contains("link leads to another directory"), why);
     }
+
+    /** A flat extent named by itself is still what the children of its disk stand on. */
+    @Test
+    void aPartOfAParentIsAParent() throws IOException {
+        Path disk = Files.writeString(directory.resolve("disk.vmdk"), "# Disk DescriptorFile\nversion=1\nCID=12345678\n"
+                + "parentCID=ffffffff\ncreateType=\"monolithicFlat\"\nRW " + Files.size(parent) / 512 + " FLAT \"parent.raw\" 0\n"
+                + "ddb.adapterType = \"ide\"\n");
+        Tools.ok("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", disk.toString(), "-F", "vmdk", child.toString());
+        assertEquals(tree, treeOfChild());
+        String why = refused(ReclaimMode.PUNCH);
+        assertTrue(why.contains("not all of them are known"), why);
+        refused(ReclaimMode.PUNCH, child);
+        Files.delete(child);
+        assertEquals(Verdict.RECLAIMED, reclaim(ReclaimMode.PUNCH).verdict(), "the disk itself is no child of its part");
+    }
 }

@@ -137,4 +137,16 @@ class LiveCheckTest {
         assertEquals(ImageReport.Verdict.FAILED, report.verdict());
         assertTrue(report.differs() && report.reason().contains("cannot be read any more"), report.reason());
     }
+
+    /** Zeros that are in use read the same after they were given back: they are live, and stay compared. */
+    @Test
+    void zerosInUseAreCompared() throws IOException {
+        Path image = directory.resolve("zeros.raw");
+        Tools.shell("head -c 8M /dev/zero > \"$1\"; printf text | dd of=\"$1\" bs=1 seek=5000000 conv=notrunc status=none; "
+                + "sync \"$1\"", image);
+        ImageReport report = Reclaimer.run(image, ReclaimOptions.builder().zeroes(true).verify(Verify.LIVE).build(), Progress.NONE);
+        assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), report.reason());
+        assertEquals(ExtentSet.EMPTY, report.proof().discarded());
+        assertEquals(digest(image, "raw"), report.proof().after());
+    }
 }

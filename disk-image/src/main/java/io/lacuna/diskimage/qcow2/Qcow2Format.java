@@ -16,6 +16,8 @@ public final class Qcow2Format implements DiskImageFormat {
     static final String NAME = "qcow2";
 
     private static final int BACKING_NAME_OFFSET = 8; // u64, 0 for none
+    private static final int INCOMPATIBLE_FEATURES = 72;
+    private static final long DATA_FILE = 1 << 2;
 
     /** Made by the service loader. */
     public Qcow2Format() {
@@ -36,6 +38,13 @@ public final class Qcow2Format implements DiskImageFormat {
         file.read(0, start);
         int version = start.getInt(Integer.BYTES);
         return start.getInt(0) == Qcow2Header.MAGIC && (version == 2 || version == 3);
+    }
+
+    @Override
+    public boolean mayHaveParts(HostFile file) throws IOException {
+        return recognises(file) && file.size() >= INCOMPATIBLE_FEATURES + Long.BYTES
+                && (Bytes.read(file, "qcow2 header", INCOMPATIBLE_FEATURES, Long.BYTES, ByteOrder.BIG_ENDIAN).s64(0)
+                & DATA_FILE) != 0;
     }
 
     @Override

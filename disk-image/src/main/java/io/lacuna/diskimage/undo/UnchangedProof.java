@@ -20,8 +20,8 @@ import java.util.List;
  * <p>A file is proved by its inode, size, mtime and ctime. (Its device number is left out: it may be another one after a restart,
  * and times to the nanosecond are not met by chance.) Where these prove nothing - on a block device; after a cut, which may have
  * come between a change and the note of it - what the plan was made from, the bitmaps above all, must read as it did. Then a
- * device must still have what the run left there. After a cut run that changed no tables, what it was to release must be as it was
- * or zeros; if it changed some, the caller's word is needed. A cut undo goes on: it is the way to a sound image.
+ * device must still have what the run left there. After a cut of a run or an undo that changed no tables, what was to be released
+ * must be as it was or zeros; if it changed some, the caller's word is needed.
  */
 final class UnchangedProof {
 
@@ -90,8 +90,9 @@ final class UnchangedProof {
     private void requireCut(int index, HostFile file, String differences) throws IOException {
         boolean tables = undo.records().stream().anyMatch(record -> record.isContent() && record.phase() != Phase.RELEASED);
         boolean provable = !tables && file.punchSupport().zeroes();
-        if (undo.state() == UndoFile.State.CUT && !provable && !word) {
-            throw new UnsafeException("the run was cut, and whether anything else has written to the image since cannot be told ("
+        if (!provable && !word) {
+            throw new UnsafeException("the " + (undo.state() == UndoFile.State.CUT ? "run" : "undo")
+                    + " was cut, and whether anything else has written to the image since cannot be told ("
                     + differences + "); if you know that nothing has, say --unchanged");
         }
         requireEvidence(index, file);

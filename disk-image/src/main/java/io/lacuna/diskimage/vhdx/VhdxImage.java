@@ -63,7 +63,8 @@ final class VhdxImage implements DiskImage {
         return header;
     }
 
-    int sectorSize() {
+    @Override
+    public int sectorSize() {
         return metadata.sectorSize();
     }
 

@@ -57,6 +57,11 @@ public final class VmdkFormat implements DiskImageFormat {
     }
 
     @Override
+    public boolean mayHaveParts(HostFile file) throws IOException {
+        return sign(file) == Sign.DESCRIPTOR;
+    }
+
+    @Override
     public boolean mayHaveParent(HostFile file) throws IOException {
         Sign sign = sign(file);
         if (sign != Sign.SPARSE && sign != Sign.DESCRIPTOR) {

@@ -61,6 +61,11 @@ public enum OutputFormat {
         return null;
     }
 
+    /** @return whether the image itself tells how large the disk's logical sectors are */
+    public boolean tellsSectorSize() {
+        return this == VHDX;
+    }
+
     /**
      * Begins an image.
      *
@@ -76,7 +81,7 @@ public enum OutputFormat {
             case RAW -> new RawWriter(output, request.virtualSize());
             case QCOW2 -> new Qcow2Writer(output, request);
             case VHD -> new VhdWriter(output, request.virtualSize());
-            case VHDX -> new VhdxWriter(output, request.virtualSize());
+            case VHDX -> new VhdxWriter(output, request.virtualSize(), request.sectorSize());
             case VMDK -> new VmdkSparseWriter(output, request);
             case VMDK_STREAM -> new VmdkStreamWriter(output, request);
             case VDI -> new VdiWriter(output, request.virtualSize());

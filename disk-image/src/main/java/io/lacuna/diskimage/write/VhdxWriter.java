@@ -26,20 +26,21 @@ final class VhdxWriter extends BlockWriter {
     private static final int ITEMS_OFFSET = 64 << 10;
     private static final int REQUIRED = 4;
     private static final int OF_VIRTUAL_DISK = 2;
-    private static final int SECTOR = 512;
     private static final int STATE_ZERO = 2;
     private static final int STATE_FULLY_PRESENT = 6;
 
     private final long virtualSize;
     private final long blockSize;
+    private final int sectorSize;
     private final long chunkRatio;
     private final long tableLength;
 
-    VhdxWriter(OutputFile file, long virtualSize) throws IOException {
+    VhdxWriter(OutputFile file, long virtualSize, int sectorSize) throws IOException {
         super(file, blockSize(virtualSize), (int) count(virtualSize, blockSize(virtualSize)));
         this.virtualSize = virtualSize;
         this.blockSize = blockSize(virtualSize);
-        this.chunkRatio = (1L << 23) * SECTOR / blockSize;
+        this.sectorSize = sectorSize;
+        this.chunkRatio = (1L << 23) * sectorSize / blockSize;
         this.tableLength = up(8 * entries(), MIB);
     }
 
@@ -115,7 +116,7 @@ final class VhdxWriter extends BlockWriter {
         putItem(data, 2, "beca12ab-b2e6-4523-93ef-c309e000c746", items + 16, 16, REQUIRED | OF_VIRTUAL_DISK);
         putGuid(data, items + 16, UUID.randomUUID());
         putItem(data, 3, "8141bf1d-a96f-4709-ba47-f233a8faab5f", items + 32, 4, REQUIRED | OF_VIRTUAL_DISK);
-        data.putInt(items + 32, SECTOR);
+        data.putInt(items + 32, sectorSize);
         putItem(data, 4, "cda348c7-445d-4471-9cc9-e9885251c556", items + 36, 4, REQUIRED | OF_VIRTUAL_DISK);
         data.putInt(items + 36, 4096);
         return data.array();

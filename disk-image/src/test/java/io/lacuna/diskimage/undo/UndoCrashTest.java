@@ -150,7 +150,7 @@ class UndoCrashTest {
             assertAnotherRunIsNoticed(undone, image, where);
         }
         MemoryHostFile file = new MemoryHostFile(images.image(), image);
-        new Restorer(undo, List.of(file), Progress.NONE).run(undo.state() != State.UNDOING);
+        new Restorer(undo, List.of(file), Progress.NONE).run(true);
         assertArrayEquals(before, file.bytes(), where);
         assertEquals(State.UNDONE, UndoFile.read(undone).state(), where);
         return undo.state();

@@ -32,7 +32,7 @@ class WriterTest {
     Path directory;
 
     private static WriteRequest request(long size, boolean compress) {
-        return new WriteRequest(size, "disk", compress, null, ExtentSet.EMPTY);
+        return new WriteRequest(size, "disk", compress, null, ExtentSet.EMPTY, 512);
     }
 
     /** Places where tables begin and end, and the disk's last bytes; some pages of each, random or easy to compress. */
@@ -143,7 +143,7 @@ class WriterTest {
     @Test
     void aNameThatADescriptorCannotHoldIsRefused() throws IOException {
         try (RandomAccessFile file = new RandomAccessFile(directory.resolve("image").toFile(), "rw")) {
-            WriteRequest quoted = new WriteRequest(GIB, "a\"b", false, null, ExtentSet.EMPTY);
+            WriteRequest quoted = new WriteRequest(GIB, "a\"b", false, null, ExtentSet.EMPTY, 512);
             assertThrows(UnsupportedException.class, () -> OutputFormat.VMDK.writer(file, quoted));
         }
     }
@@ -185,7 +185,7 @@ class WriterTest {
                 base, driver)
                 .strip());
         WriteRequest child = new WriteRequest(size, "child.qcow2", false, new WriteRequest.Backing("base", format),
-                ExtentSet.ofRange(2 << 20, 1 << 20));
+                ExtentSet.ofRange(2 << 20, 1 << 20), 512);
         write(OutputFormat.QCOW2, child, image, Map.of());
         Tools.ok("qemu-io", "-f", "qcow2", "-c", "read -P 5 0 2M", "-c", "read -P 0 2M 1M", "-c", "read -P 5 3M 1M",
                 image.toString());
