@@ -37,6 +37,7 @@ enum Errno {
     EOPNOTSUPP(95, "the file system or device does not support it"),
     ESTALE(116, "the file vanished on the server"),
     EDQUOT(122, "the disk quota is used up"),
+    ENOMEDIUM(123, "there is no medium in the drive"),
     OTHER(-1, "unknown error");
 
     private final int number;
@@ -68,6 +69,11 @@ enum Errno {
         return errno == OTHER
                 ? new FileSystemException(path.toString(), null, call + ": error number " + LinuxHost.lastErrno())
                 : errno.in(path, call);
+    }
+
+    /** @return whether this error is the reason of an exception that {@link #in} made */
+    boolean isReasonOf(FileSystemException failure) {
+        return failure.getReason() != null && failure.getReason().contains(": " + name() + ", ");
     }
 
     /** @return the exception for this error, to be thrown */

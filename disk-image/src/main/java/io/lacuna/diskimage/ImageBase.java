@@ -8,10 +8,11 @@ import io.lacuna.blockio.ImageLinks;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.raw.RawFormat;
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
+import java.nio.ByteBuffer;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -59,6 +60,18 @@ public record ImageBase(String name, Path path) {
         return parts;
     }
 
+    /**
+     * @param most bytes to read
+     * @return how a file begins, read without touching its access time
+     */
+    public static byte[] head(Path image, int most) throws IOException {
+        try (NativeFile file = NativeFile.open(image, Descriptor.Purpose.READ)) {
+            ByteBuffer head = ByteBuffer.allocate((int) Math.min(most, file.size()));
+            file.read(0, head);
+            return head.array();
+        }
+    }
+
     /** Which images are worth opening. */
     private interface Sign {
         boolean isIn(DiskImageFormat format, HostFile file) throws IOException;
@@ -73,11 +86,9 @@ public record ImageBase(String name, Path path) {
         NativeFile file;
         try {
             file = NativeFile.open(image, Descriptor.Purpose.READ);
-        } catch (AccessDeniedException e) {
-            throw e;
         } catch (FileSystemException e) {
-            if (kind == S_IFBLK) {
-                return; // A drive without a medium.
+            if (Errno.ENOMEDIUM.isReasonOf(e) || Errno.ENXIO.isReasonOf(e)) {
+                return; // A drive or a loop device without anything in it.
             }
             throw e;
         }
@@ -152,12 +163,13 @@ public record ImageBase(String name, Path path) {
             return file.realPath().getParent();
         }
 
-        private Path resolve(String name) {
+        /** @return null if there is no such file; any other failure leaves open which one it is */
+        private Path resolve(String name) throws IOException {
             String plain = name.startsWith("file:") ? name.substring("file:".length()) : name;
             try {
                 Path beside = folder().resolve(plain);
                 return (Files.exists(beside) ? beside : file.path().toAbsolutePath().resolveSibling(plain)).toRealPath();
-            } catch (IOException | InvalidPathException notThere) {
+            } catch (NoSuchFileException | InvalidPathException notThere) {
                 return null;
             }
         }

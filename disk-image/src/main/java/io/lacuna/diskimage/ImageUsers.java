@@ -2,8 +2,10 @@ package io.lacuna.diskimage;
 
 import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -147,17 +149,23 @@ final class ImageUsers {
                     for (Path namespace : namespaces) {
                         refuseNvmeTarget(subsystem, namespace, related);
                     }
+                } catch (NoSuchFileException | DirectoryIteratorException goneMeanwhile) {
+                    continue;
                 }
             }
         }
     }
 
     private static void refuseNvmeTarget(Path subsystem, Path namespace, Predicate<FileStatus> related) throws IOException {
-        String device = Files.readString(namespace.resolve("device_path")).strip();
-        FileStatus status = device.startsWith("/") ? FileStatus.of(LinuxHost.bytes(Path.of(device))) : null;
-        if (status != null && related.test(status) && !Files.readString(namespace.resolve("enable")).strip().equals("0")) {
-            throw new UnsafeException("the device is in use: the kernel exports it as namespace " + namespace.getFileName()
-                    + " of the NVMe subsystem " + subsystem.getFileName() + "; switch that off first");
+        try {
+            String device = Files.readString(namespace.resolve("device_path")).strip();
+            FileStatus status = device.startsWith("/") ? FileStatus.of(LinuxHost.bytes(Path.of(device))) : null;
+            if (status != null && related.test(status) && !Files.readString(namespace.resolve("enable")).strip().equals("0")) {
+                throw new UnsafeException("the device is in use: the kernel exports it as namespace " + namespace.getFileName()
+                        + " of the NVMe subsystem " + subsystem.getFileName() + "; switch that off first");
+            }
+        } catch (NoSuchFileException goneMeanwhile) {
+            return;
         }
     }
 

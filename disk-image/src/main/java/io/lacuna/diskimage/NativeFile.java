@@ -187,6 +187,12 @@ final class NativeFile implements HostFile {
         writeback.begin();
     }
 
+    private synchronized void requireWrittenOut() throws IOException {
+        if (writeback != null && writeback.failure() != null) {
+            throw writeback.failure().in(path, "sync_file_range");
+        }
+    }
+
     /** The descriptor's number may be another file's as soon as it is closed. */
     private synchronized void endWriteback() {
         writebackEnded = true;
@@ -271,6 +277,7 @@ final class NativeFile implements HostFile {
 
     @Override
     public void sync() throws IOException {
+        requireWrittenOut();
         whileOpen(() -> {
             if (Descriptor.retrying(() -> LinuxHost.fsync(number())) != 0) {
                 throw Errno.failure(path, "fsync");
@@ -298,7 +305,7 @@ final class NativeFile implements HostFile {
             try {
                 sync();
             } catch (FileSystemException e) {
-                if (isWritable()) {
+                if (isWritable() || Errno.EIO.isReasonOf(e) || Errno.ENOSPC.isReasonOf(e) || Errno.EDQUOT.isReasonOf(e)) {
                     throw e;
                 }
                 // Where nothing can be written, nothing waits.

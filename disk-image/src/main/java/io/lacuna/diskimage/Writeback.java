@@ -3,7 +3,7 @@ package io.lacuna.diskimage;
 import java.io.Closeable;
 import java.nio.file.Path;
 import java.util.concurrent.Semaphore;
-import java.util.function.BooleanSupplier;
+import java.util.function.IntSupplier;
 
 /**
  * Has the host write out what is written to a file while more of it comes, so that the sync at its end has little left to
@@ -11,14 +11,15 @@ import java.util.function.BooleanSupplier;
  */
 public final class Writeback implements Closeable {
 
-    private final BooleanSupplier call;
+    private final IntSupplier descriptor;
     private final Runnable atEnd;
     private final Semaphore wanted = new Semaphore(0);
     private final Thread thread;
     private volatile boolean ended;
+    private volatile Errno failure;
 
-    private Writeback(BooleanSupplier call, Runnable atEnd) {
-        this.call = call;
+    private Writeback(IntSupplier descriptor, Runnable atEnd) {
+        this.descriptor = descriptor;
         this.atEnd = atEnd;
         // In a thread of its own, for the call waits where the device's queue is full.
         this.thread = new Thread(this::run, "writeback");
@@ -29,22 +30,31 @@ public final class Writeback implements Closeable {
     /** @param file a regular file that this program writes */
     public static Writeback of(Path file) {
         int descriptor = LinuxHost.open(LinuxHost.bytes(file.toAbsolutePath()), LinuxHost.O_RDONLY | LinuxHost.O_CLOEXEC, 0);
-        return descriptor < 0 ? new Writeback(() -> false, () -> { })
-                : new Writeback(() -> start(descriptor), () -> LinuxHost.close(descriptor));
+        return new Writeback(() -> descriptor, descriptor < 0 ? () -> { } : () -> LinuxHost.close(descriptor));
     }
 
     /** @param file closes this before its descriptor */
     static Writeback of(NativeFile file) {
-        return new Writeback(() -> start(file.number()), () -> { });
+        return new Writeback(file::number, () -> { });
+    }
+
+    /** @return why the host could not begin to write something out, which it may tell nobody else; null if all is well */
+    Errno failure() {
+        return failure;
     }
 
     /**
-     * Only begins to write, and waits for nothing: a failure stays where the next sync finds it.
+     * Only begins to write, and waits for nothing: what the device cannot store the next sync tells.
      *
      * @return whether to ask again
      */
-    private static boolean start(int descriptor) {
-        return LinuxHost.sync_file_range(descriptor, 0, 0, LinuxHost.SYNC_FILE_RANGE_WRITE) == 0 || Errno.last() == Errno.EINTR;
+    private boolean start() {
+        if (LinuxHost.sync_file_range(descriptor.getAsInt(), 0, 0, LinuxHost.SYNC_FILE_RANGE_WRITE) == 0) {
+            return true;
+        }
+        Errno errno = Errno.last();
+        failure = errno == Errno.EIO || errno == Errno.ENOSPC || errno == Errno.EDQUOT ? errno : null;
+        return errno == Errno.EINTR;
     }
 
     /** Says that there is something to write out. Returns at once. */
@@ -57,7 +67,7 @@ public final class Writeback implements Closeable {
             do { // Ends: close() says so, and wakes this.
                 wanted.acquire();
                 wanted.drainPermits();
-            } while (!ended && call.getAsBoolean());
+            } while (!ended && start());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }

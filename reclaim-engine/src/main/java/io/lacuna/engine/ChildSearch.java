@@ -7,6 +7,7 @@ import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.diskimage.Sighting;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -32,6 +33,8 @@ final class ChildSearch {
 
     /** Ours: files of one directory, or below a named one, whose headers are read. */
     private static final int MOST_FILES = 100_000;
+    /** Bytes; longer than any descriptor, and than the first cluster of most qcow2 images. */
+    private static final int HEAD = 1 << 20;
     /** As long as a chain may be. */
     private static final int LONGEST_CHAIN = 64;
 
@@ -53,10 +56,11 @@ final class ChildSearch {
      * What was found.
      *
      * @param children as a tree: each after the one it is based on, and before that one's next child
-     * @param doubts why there may be more of them, or why what the caller named is not what he thinks; each a sentence's start
+     * @param doubts why there may be more of them; each a sentence's start
+     * @param strangers what the caller named and is no child, in the same form
      */
-    record Result(List<ChildImage> children, List<String> doubts) {
-        static final Result NONE = new Result(List.of(), List.of());
+    record Result(List<ChildImage> children, List<String> doubts, List<String> strangers) {
+        static final Result NONE = new Result(List.of(), List.of(), List.of());
     }
 
     /**
@@ -86,17 +90,24 @@ final class ChildSearch {
         Map<Path, String> candidates = new LinkedHashMap<>();
         List<Path> files = new ArrayList<>();
         Set<String> doubts = new LinkedHashSet<>();
+        Set<Path> links = new LinkedHashSet<>();
         for (Path name : named) {
             if (Files.isDirectory(name)) {
                 // Without a depth: links are not followed, so that there is an end.
                 try (Stream<Path> below = Files.walk(real(name))) {
-                    addAll(below.iterator(), ChildImage.NAMED, name, candidates, doubts);
+                    addAll(below.iterator(), ChildImage.NAMED, name, candidates, links, doubts);
                 } catch (UncheckedIOException e) {
                     doubts.add("a part of " + name + " cannot be read (" + e.getCause().getMessage() + ")");
                 }
             } else {
                 files.add(name);
                 candidates.putIfAbsent(real(name), ChildImage.NAMED);
+            }
+        }
+        List<Path> searched = named.stream().filter(Files::isDirectory).map(ChildSearch::real).toList();
+        for (Path link : links) {
+            if (searched.stream().noneMatch(real(link)::startsWith)) {
+                doubts.add(link + " leads to another directory, which was not searched: name that one, too");
             }
         }
         if (!image.file().isBlockDevice()) {
@@ -114,14 +125,15 @@ final class ChildSearch {
         for (Map.Entry<Path, String> candidate : candidates.entrySet()) {
             follow(candidate.getKey(), candidate.getValue(), target, folders, candidates, held, children, owners, doubts);
         }
+        List<String> strangers = new ArrayList<>();
         for (Path file : files) {
-            if (!children.containsKey(real(file))) {
-                doubts.add(file + " was named as a child and is not known to be based on this image");
+            if (!children.containsKey(real(file)) && !isSame(real(file), target)) {
+                strangers.add(file + " was named as a child and is not known to be based on this image");
             }
         }
         List<ChildImage> tree = new ArrayList<>();
         addBelow(target, children.values(), tree);
-        return new Result(tree, List.copyOf(doubts));
+        return new Result(tree, List.copyOf(doubts), strangers);
     }
 
     /** Each image is based on one, so there is no circle below the target. */
@@ -152,12 +164,23 @@ final class ChildSearch {
             Parts parts = this.parts.computeIfAbsent(candidate, ChildSearch::readParts);
             if (parts.files().stream().anyMatch(part -> isSame(part, image.realPath()))) {
                 owners.add(candidate);
-            } else if (parts.doubt() != null) {
+            } else if (parts.doubt() != null && mentions(candidate, image)) {
                 doubts.add("whether " + candidate + " (" + relation + ") has this file as a part of its disk cannot be told: "
                         + parts.doubt());
             }
         });
         return owners;
+    }
+
+    /** Names of parts stand near the beginning, in descriptors and headers. In doubt there is one. */
+    private static boolean mentions(Path candidate, OpenedImage image) {
+        try {
+            String head = new String(ImageBase.head(candidate, HEAD), StandardCharsets.UTF_8);
+            return Stream.of(image.realPath(), image.file().path())
+                    .anyMatch(path -> path.getFileName() != null && head.contains(path.getFileName().toString()));
+        } catch (IOException unreadable) {
+            return true;
+        }
     }
 
     private static Parts readParts(Path image) {
@@ -170,16 +193,29 @@ final class ChildSearch {
         }
     }
 
+    /** What cannot be told is asked again: another run may just be changing that image. */
     private Base base(Path image, List<Path> folders) {
-        return bases.computeIfAbsent(image, path -> {
-            try {
-                return new Base(ImageBase.of(path, folders), null);
-            } catch (NoSuchFileException gone) {
-                return Base.NONE;
-            } catch (IOException e) {
-                return new Base(Optional.empty(), e.getMessage());
+        Base known = bases.get(image);
+        for (int i = 0; known == null && i < 2; i++) {
+            Base read = readBase(image, folders);
+            if (read.doubt() == null) {
+                bases.put(image, read);
+                known = read;
+            } else if (i == 1) {
+                return read;
             }
-        });
+        }
+        return known;
+    }
+
+    private static Base readBase(Path image, List<Path> folders) {
+        try {
+            return new Base(ImageBase.of(image, folders), null);
+        } catch (NoSuchFileException gone) {
+            return Base.NONE;
+        } catch (IOException e) {
+            return new Base(Optional.empty(), e.getMessage());
+        }
     }
 
     /** Climbs from one image towards the target and, if it gets there, notes all on the way, from the target's side. */
@@ -238,20 +274,20 @@ final class ChildSearch {
 
     private static void addDirectory(Path directory, Map<Path, String> candidates, Set<String> doubts) {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
-            addAll(files.iterator(), ChildImage.BESIDE, directory, candidates, doubts);
+            addAll(files.iterator(), ChildImage.BESIDE, directory, candidates, new HashSet<>(), doubts);
         } catch (IOException | DirectoryIteratorException e) {
             doubts.add("whether other images in " + directory + " are based on this one could not be seen");
         }
     }
 
     private static void addAll(Iterator<Path> files, String relation, Path directory, Map<Path, String> candidates,
-            Set<String> doubts) {
+            Set<Path> links, Set<String> doubts) {
         int count = 0;
         while (files.hasNext()) {
             Path file = files.next();
             if (!Files.isRegularFile(file)) {
-                if (relation.equals(ChildImage.NAMED) && Files.isSymbolicLink(file) && Files.isDirectory(file)) {
-                    doubts.add(file + " leads to another directory, which was not searched: name that one, too");
+                if (Files.isSymbolicLink(file) && Files.isDirectory(file)) {
+                    links.add(file);
                 }
                 continue;
             }

@@ -72,8 +72,12 @@ final class ParentRule implements Closeable {
 
     List<String> remarks() {
         List<String> remarks = new ArrayList<>();
-        for (String doubt : found.doubts()) {
+        found.strangers().forEach(stranger -> remarks.add(stranger + "."));
+        for (String doubt : found.doubts().subList(0, Math.min(SHOWN_CHILDREN, found.doubts().size()))) {
             remarks.add(doubt.substring(0, 1).toUpperCase(java.util.Locale.ROOT) + doubt.substring(1) + ".");
+        }
+        if (found.doubts().size() > SHOWN_CHILDREN) {
+            remarks.add("The same holds for " + (found.doubts().size() - SHOWN_CHILDREN) + " more.");
         }
         if (!found.children().isEmpty()) {
             remarks.add("Other images are based on this one (" + names(found.children()) + "). Never start a guest on it itself, "
@@ -159,14 +163,14 @@ final class ParentRule implements Closeable {
     /** @return why the children do not settle what is free; null if they do, so far */
     private String whyNotWithChildren() throws IOException {
         if (!isKnownParent()) {
-            return found.doubts().get(0) + "; settle that first, or move the image where none of this is";
+            return found.doubts().get(0) + "; settle that first";
         }
         String how = "; shut all their guests down, then give --replay-journal, and every one of them with --children";
         if (options.children().isEmpty()) {
             return "not all of them are known" + how;
         }
-        if (!found.doubts().isEmpty()) {
-            return found.doubts().get(0);
+        if (!found.doubts().isEmpty() || !found.strangers().isEmpty()) {
+            return found.doubts().isEmpty() ? found.strangers().get(0) : found.doubts().get(0);
         }
         if (user != null) {
             return user + how;

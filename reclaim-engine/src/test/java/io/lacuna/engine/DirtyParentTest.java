@@ -363,4 +363,43 @@ class DirtyParentTest {
         Files.delete(child);
         assertEquals(Verdict.RECLAIMED, reclaim(ReclaimMode.PUNCH).verdict(), "the disk itself is no child of its part");
     }
+
+    /** What keeps nobody from knowing: other images, damaged or half there, that name neither this one nor any parent. */
+    @Test
+    void strangersBesideItAreNoDoubt() throws IOException {
+        Files.delete(child);
+        Tools.shell("""
+                cd "$1"; qemu-img create -q -f qcow2 damaged.qcow2 8M
+                printf '\377' | dd of=damaged.qcow2 bs=1 seek=40 conv=notrunc status=none
+                (printf '# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType="vmfs"\n'
+                    printf 'RW 2048 VMFS "gone-flat.vmdk"\n') > gone.vmdk
+                head -c 3000 /dev/urandom > some.log; mkfifo pipe; ln -s nowhere broken""", directory);
+        ImageReport done = reclaim(ReclaimMode.PUNCH, directory);
+        assertEquals(Verdict.RECLAIMED, done.verdict(), done.reason());
+        assertEquals(List.of(), done.remarks().stream().filter(remark -> remark.contains("cannot be told")).toList());
+    }
+
+    /** One of several images that were given with all their children: what it is not the parent of is nothing to it. */
+    @Test
+    void aNamedChildOfAnotherImageDoesNotMakeItAParent() throws IOException {
+        Path other = Files.createDirectory(directory.resolve("elsewhere")).resolve("other.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", other.toString(), "40M");
+        Files.delete(child);
+        ImageReport done = reclaim(ReclaimMode.PUNCH, other, parent);
+        assertEquals(Verdict.RECLAIMED, done.verdict(), done.reason());
+        assertEquals(1, done.remarks().stream().filter(remark -> remark.contains("was named as a child")).count());
+    }
+
+    @Test
+    void refusedIfAnImageBetweenCannotBeSeen() throws IOException {
+        Path middle = directory.resolve("middle.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", child.toString(), "-F", "qcow2", middle.toString());
+        Path top = directory.resolve("top.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", middle.toString(), "-F", "qcow2", top.toString());
+        Tools.ok("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", "x".repeat(300) + "/middle.qcow2", "-F", "qcow2", top.toString());
+        Files.delete(child);
+        Files.delete(middle);
+        String why = refused(ReclaimMode.PUNCH);
+        assertTrue(why.contains("top.qcow2") && why.contains("cannot be told"), why);
+    }
 }

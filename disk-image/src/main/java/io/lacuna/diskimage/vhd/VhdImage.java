@@ -55,6 +55,11 @@ final class VhdImage implements DiskImage {
         return new VhdImage(file, footers, blocks.size(), blocks, parent);
     }
 
+    /** @return whether the file has all bytes of the disk */
+    boolean isComplete() {
+        return size.isComplete();
+    }
+
     UUID id() {
         return footers.footer().id();
     }

@@ -38,6 +38,9 @@ final class VhdParent {
                         + parent.path() + " is the disk " + parent.id() + "; put the right parent there");
             }
             requireUnchanged(parent, child);
+            if (!parent.isComplete()) {
+                throw new UnsafeException("the differencing disk's parent " + parent.path() + " has lost a part of its disk");
+            }
             right = true;
             return parent;
         } finally {
