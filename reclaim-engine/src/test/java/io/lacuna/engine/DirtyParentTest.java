@@ -370,7 +370,7 @@ class DirtyParentTest {
         Files.delete(child);
         Tools.shell("""
                 cd "$1"; qemu-img create -q -f qcow2 damaged.qcow2 8M
-                printf '\377' | dd of=damaged.qcow2 bs=1 seek=40 conv=notrunc status=none
+                printf '\\377' | dd of=damaged.qcow2 bs=1 seek=40 conv=notrunc status=none
                 (printf '# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType="vmfs"\n'
                     printf 'RW 2048 VMFS "gone-flat.vmdk"\n') > gone.vmdk
                 head -c 3000 /dev/urandom > some.log; mkfifo pipe; ln -s nowhere broken""", directory);
