@@ -11,7 +11,8 @@ import java.util.Optional;
 
 /**
  * Finds ext2, ext3 and ext4. A file system that was not cleanly unmounted, has errors or uses features that Lacuna does not
- * know is refused by {@link #open}; a journal that is still to be replayed is replayed in memory if the caller asks for it.
+ * know is refused by {@link #open}; a journal that is still to be replayed is replayed in memory if the caller asks for it. One
+ * with fast commits is compared with its inodes, asked or not.
  */
 public final class ExtProbe implements FileSystemProbe {
 
@@ -52,6 +53,13 @@ public final class ExtProbe implements FileSystemProbe {
     }
 
     private static FileSystem checked(ExtFileSystem fileSystem, BlockSource volume, Superblock superblock, VolumeOptions options) {
-        return options.crossCheck() ? new CrossChecked(fileSystem, volume, superblock) : fileSystem;
+        return options.crossCheck() || hasFastCommits(fileSystem) ? new CrossChecked(fileSystem, volume, superblock) : fileSystem;
+    }
+
+    /** Linux can replay fast commits into bitmaps that miss blocks in use, and then calls the file system clean (seen in 6.1). */
+    private static boolean hasFastCommits(ExtFileSystem fileSystem) {
+        Journal journal = fileSystem.journal();
+        return fileSystem.superblock().features().has(Features.FAST_COMMIT)
+                || journal != null && journal.superblock().has(JournalSuperblock.FAST_COMMIT);
     }
 }

@@ -20,6 +20,7 @@ record Features(int compat, int incompat, int roCompat) {
 
     static final long HAS_JOURNAL = 0x0004;
     static final long SPARSE_SUPER2 = 0x0200;
+    static final long FAST_COMMIT = 0x0400;
 
     static final long RECOVER = INCOMPAT | 0x0004;
     static final long JOURNAL_DEV = INCOMPAT | 0x0008;

@@ -21,6 +21,8 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * What a crash left of a file system, and the proof of what may be freed in it: by e2fsck and by the kernel, on copies.
@@ -78,6 +80,26 @@ record CrashedVolume(Path file) {
     FreeSpace freeSpace() throws IOException {
         try (FileSource source = new FileSource(file)) {
             return new ExtProbe().open(source, REPLAY).freeSpace();
+        }
+    }
+
+    /** @return whether debugfs says the same: after its replay these blocks are the inode's, and one of them is free */
+    boolean contradictsItself(String refusal) throws IOException {
+        Matcher claim = Pattern.compile("blocks? (\\d+)(?: to (\\d+))? of inode (\\d+),.* expected used, found free")
+                .matcher(refusal);
+        if (!claim.find()) {
+            return false;
+        }
+        long first = Long.parseLong(claim.group(1));
+        long count = claim.group(2) == null ? 1 : Long.parseLong(claim.group(2)) - first + 1;
+        Path copy = copy(".d");
+        try {
+            Tools.ok("debugfs", "-n", "-w", "-R", "journal_run", copy.toString());
+            String blocks = Tools.ok("debugfs", "-R", "blocks <" + claim.group(3) + ">", copy.toString());
+            String bits = Tools.ok("debugfs", "-R", "testb " + first + " " + count, copy.toString());
+            return Pattern.compile("\\b" + first + "\\b").matcher(blocks).find() && bits.contains("not in use");
+        } finally {
+            Files.delete(copy);
         }
     }
 

@@ -230,21 +230,34 @@ final class ExtImage {
 
     /** @return byte of the journal's inode */
     int journalInode() {
-        int index = s32(SUPERBLOCK + 0xE0) - 1;
-        return s32(descriptor(0) + 8) * blockSize() + index * u16(SUPERBLOCK + 0x58);
+        return inode(s32(SUPERBLOCK + 0xE0));
+    }
+
+    /** @return byte of an inode of group 0 */
+    int inode(int number) {
+        return s32(descriptor(0) + 8) * blockSize() + (number - 1) * u16(SUPERBLOCK + 0x58);
     }
 
     /** Makes the checksum of the journal's inode right. */
     ExtImage fixJournalInode() {
+        return fixInode(s32(SUPERBLOCK + 0xE0));
+    }
+
+    /** Makes the checksum of an inode of group 0 right. */
+    ExtImage fixInode(int number) {
         if (!hasMetadataChecksums()) {
             return this;
         }
-        int at = journalInode();
-        byte[] head = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putInt(s32(SUPERBLOCK + 0xE0))
-                .putInt(s32(at + 0x64)).array();
-        put16(at + 0x7C, 0).put16(at + 0x82, 0);
+        int at = inode(number);
+        byte[] head = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putInt(number).putInt(s32(at + 0x64)).array();
+        boolean wide = u16(at + 0x80) >= 4;
+        put16(at + 0x7C, 0);
+        if (wide) {
+            put16(at + 0x82, 0);
+        }
         int crc = crc32c(crc32c(seed(), head, 0, 8), bytes, at, u16(SUPERBLOCK + 0x58));
-        return put16(at + 0x7C, crc).put16(at + 0x82, crc >>> 16);
+        put16(at + 0x7C, crc);
+        return wide ? put16(at + 0x82, crc >>> 16) : this;
     }
 
     /** @return byte of the journal's superblock; the journal's inode has its extents in the inode, or block numbers */

@@ -156,21 +156,17 @@ class FastCommitTest {
     @Test
     void blocksOfTheInodeOnTheDiskAreInUse() throws IOException {
         long block = target();
-        int inode = inodeAt(FILE);
+        int inode = maker.image.inode(FILE);
         int root = inode + 0x28;
         maker.image.put16(root, 0xF30A).put16(root + 2, 1).put16(root + 4, 4).put16(root + 6, 0);
-        maker.image.put32(root + 12, 0).put16(root + 16, 3).put16(root + 18, 0).put32(root + 20, (int) block);
+        maker.image.put32(root + 12, 0).put16(root + 16, 3).put16(root + 18, 0).put32(root + 20, (int) block).fixInode(FILE);
         head(NEXT).record(DEL_RANGE, ints(FILE, 0, 1)).tail(NEXT).write();
         assertFalse(free().intersects(block * 1024, 3 * 1024));
     }
 
-    private int inodeAt(int number) {
-        return maker.image.s32(maker.image.descriptor(0) + 8) * 1024 + (number - 1) * maker.image.u16(1024 + 0x58);
-    }
-
     @Test
     void filesWithoutExtentsAreRefused() {
-        int inode = inodeAt(FILE);
+        int inode = maker.image.inode(FILE);
         maker.image.put16(inode, 0x81A4).put16(inode + 0x1A, 1).put32(inode + 0x20, 0).put32(inode + 0x28, 0);
         head(NEXT).record(DEL_RANGE, ints(FILE, 0, 1)).tail(NEXT).write();
         refused("a file without extents");
@@ -178,12 +174,12 @@ class FastCommitTest {
 
     @Test
     void longSymlinksWithoutExtentsAreRefused() throws IOException {
-        int inode = inodeAt(FILE);
+        int inode = maker.image.inode(FILE);
         maker.image.put16(inode, 0xA1FF).put16(inode + 0x1A, 1).put32(inode + 0x20, 0).put32(inode + 0x28, 0);
         head(NEXT).record(DEL_RANGE, ints(FILE, 0, 1)).tail(NEXT).write();
-        maker.image.put32(inode + 4, 59);
+        maker.image.put32(inode + 4, 59).fixInode(FILE);
         assertFalse(free().isEmpty());
-        maker.image.put32(inode + 4, 60);
+        maker.image.put32(inode + 4, 60).fixInode(FILE);
         refused("a file without extents");
     }
 
