@@ -17,7 +17,8 @@ import java.io.IOException;
  * @param superblock after the replay
  * @param freeBefore bytes that the bitmaps on the disk call free
  * @param versions all that the journal logged
- * @param named bytes that the journal names: logged and revoked blocks, and what fast commits add
+ * @param named bytes that the journal names: logged and revoked blocks, and what fast commits add; where there may be such, also
+ *     what the inodes on the disk name
  * @param transactions complete ones
  * @param blocks that they change
  * @param revokedBlocks that they revoked and did not log again
@@ -55,9 +56,12 @@ record Replay(BlockSource volume, Superblock superblock, ExtentSet freeBefore, L
         Superblock superblockAfter = Superblock.read(after);
         MountState.requireReplayable(superblockAfter);
         requireSameLayout(superblock, superblockAfter);
-        new NamedInodes(after, superblockAfter, log.named()).add(fastCommits);
+        PossibleBlocks.addNamed(fastCommits, after, superblockAfter, log.named());
 
         ExtentSet freeBefore = FreeSpaceReader.ofCrash(volume, superblock).freeUnchecked();
+        if (journal.superblock().has(JournalSuperblock.FAST_COMMIT)) {
+            PossibleBlocks.addOnDisk(volume, superblock, freeBefore, log.named());
+        }
         LoggedVersions versions = new LoggedVersions(volume, journal.blocks(), superblock.blockSize(), log.logged());
         return new Replay(after, superblockAfter, freeBefore, versions, OwnBlocks.clustersAround(superblock, log.named().build()),
                 log.transactions(), replayed.count(), log.revokedBlocks(), fastCommits.count(), fastCommits.inodes().size());
