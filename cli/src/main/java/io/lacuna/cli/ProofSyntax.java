@@ -1,10 +1,7 @@
 package io.lacuna.cli;
 
 import io.lacuna.engine.ReclaimOptions.Verify;
-import java.nio.file.Path;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Model.OptionSpec;
-import picocli.CommandLine.Model.PositionalParamSpec;
 
 /** The options and commands that prove what a run has done. */
 final class ProofSyntax {
@@ -17,9 +14,10 @@ final class ProofSyntax {
         reclaim.addOption(Syntax.value("WHAT", Verify.class, "live: read all bytes that stay, before and after, and compare their "
                 + "SHA-256; a difference is status 4. none (default, unless --sign is given): compare nothing.", "--verify")
                 .converters(new Converter<>(Values.word(Verify.class))).build());
-        reclaim.addOption(file("KEY", "Sign the report with KEY: PEM with an Ed25519 key (FILE.sig; see 'lacuna keygen'), or with "
-                + "an RSA, ECDSA or Ed25519 key and its certificates, or PKCS#12 (FILE.p7s). Sets --verify live.", "--sign"));
-        reclaim.addOption(file("FILE", "The first line of FILE is the password of KEY.", "--password-file"));
+        reclaim.addOption(Syntax.file("KEY", "Sign the report with KEY: PEM with an Ed25519 key (FILE.sig; see 'lacuna keygen'), "
+                + "or with an RSA, ECDSA or Ed25519 key and its certificates, or PKCS#12 (FILE.p7s). Sets --verify live.",
+                "--sign"));
+        reclaim.addOption(Syntax.file("FILE", "The first line of FILE is the password of KEY.", "--password-file"));
         reclaim.addOption(Syntax.value("URL|FILE", String.class, "Have the signature stamped (RFC 3161) by a responder on this "
                 + "machine, http://127.0.0.1/...; or write the request for one elsewhere to FILE.", "--timestamp").build());
     }
@@ -35,13 +33,13 @@ final class ProofSyntax {
                         "  lacuna verify --ca ca.pem --timestamp answer.tsr run.json",
                         "", "Exit status: 0 all is as reported, 1 an I/O or internal failure, 2 usage, 3 the image is in use, "
                         + "4 a difference: what was changed (report, signature, key or image) is named.");
-        spec.addOption(file("PUB", "The signer's public Ed25519 key (PEM).", "--key"));
-        spec.addOption(file("CERT", "Certificates that you trust (PEM): of the signer, of an authority above him, of a time-stamp "
-                + "authority.", "--ca"));
-        spec.addOption(file("FILE", "A time stamp of the signature, response or token (default: REPORT.tsr, if it is there).",
-                "--timestamp"));
-        spec.addPositional(position("0", "REPORT", "1", "Report that reclaim --report has written."));
-        spec.addPositional(position("1", "IMAGE", "0..1", "Image or block device to compare with it."));
+        spec.addOption(Syntax.file("PUB", "The signer's public Ed25519 key (PEM).", "--key"));
+        spec.addOption(Syntax.file("CERT", "Certificates that you trust (PEM): of the signer, of an authority above him, of a "
+                + "time-stamp authority.", "--ca"));
+        spec.addOption(Syntax.file("FILE", "A time stamp of the signature, response or token (default: REPORT.tsr, if it is "
+                + "there).", "--timestamp"));
+        spec.addPositional(Syntax.position("0", "REPORT", "1", "Report that reclaim --report has written."));
+        spec.addPositional(Syntax.position("1", "IMAGE", "0..1", "Image or block device to compare with it."));
         return spec;
     }
 
@@ -52,16 +50,7 @@ final class ProofSyntax {
                 .description("Makes an Ed25519 key to sign reports with: the private one in KEY, for your eyes only, and the "
                         + "public one in KEY.pub, for everybody who verifies. Never replaces a file.", "")
                 .footer("", "Examples:", "  lacuna keygen examiner", "", "Exit status: 0 done, 1 an I/O failure, 2 usage.");
-        spec.addPositional(position("0", "KEY", "1", "The new file."));
+        spec.addPositional(Syntax.position("0", "KEY", "1", "The new file."));
         return spec;
-    }
-
-    private static OptionSpec file(String label, String description, String name) {
-        return Syntax.value(label, Path.class, description, name).build();
-    }
-
-    private static PositionalParamSpec position(String index, String label, String arity, String description) {
-        return PositionalParamSpec.builder().index(index).paramLabel(label).arity(arity).required(!arity.startsWith("0"))
-                .type(Path.class).description(description).build();
     }
 }

@@ -13,6 +13,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * The file that {@code --report} names, and the files beside it that sign it. A temporary file beside it is made before anything
@@ -25,6 +26,7 @@ final class ReportFile {
     private final Path temporary;
     private final Signing signing;
     private final boolean canonical;
+    private final Thread atExit = new Thread(this::deleteTemporary, "delete unfinished report");
     private boolean written;
 
     private ReportFile(Path target, Path temporary, Signing signing, boolean canonical) {
@@ -41,10 +43,13 @@ final class ReportFile {
     static ReportFile prepare(Path target, Signing signing, boolean canonical) throws IOException {
         Path absolute = target.toAbsolutePath();
         ReplacedReport.require(absolute);
-        Path temporary = absolute.resolveSibling(absolute.getFileName() + "." + ProcessHandle.current().pid() + ".tmp");
+        Path temporary = absolute.resolveSibling(absolute.getFileName() + "."
+                + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".tmp");
         try {
             Files.newByteChannel(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE).close();
-            return new ReportFile(absolute, temporary, signing, canonical);
+            ReportFile prepared = new ReportFile(absolute, temporary, signing, canonical);
+            Runtime.getRuntime().addShutdownHook(prepared.atExit);
+            return prepared;
         } catch (IOException e) {
             throw new IOException("the report cannot be written to " + target + ": " + e, e);
         }
@@ -113,11 +118,20 @@ final class ReportFile {
 
     void discardUnlessWritten() {
         if (!written) {
-            try {
-                Files.deleteIfExists(temporary);
-            } catch (IOException leftBehind) {
-                // The run's own outcome matters more than an empty file of a known name.
-            }
+            deleteTemporary();
+        }
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException endsAlready) {
+            // The hook finds nothing to delete.
+        }
+    }
+
+    private void deleteTemporary() {
+        try {
+            Files.deleteIfExists(temporary);
+        } catch (IOException leftBehind) {
+            // The run's own outcome matters more than an empty file of a name that says what it is.
         }
     }
 }

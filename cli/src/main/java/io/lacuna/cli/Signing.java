@@ -44,9 +44,8 @@ record Signing(ReportSigner signer, URI responder, Path requestFile) {
         try {
             URI responder = stamp != null && TimeStamp.isUrl(stamp) ? TimeStamp.responder(stamp) : null;
             Path requestFile = stamp != null && responder == null ? Path.of(stamp) : null;
-            if (requestFile != null && Files.exists(requestFile, LinkOption.NOFOLLOW_LINKS)) {
-                throw usage(result, "--timestamp: " + requestFile + " is there already. A time stamp can only be made once the "
-                        + "report is signed: name a new file, which receives the request, or a responder on this machine");
+            if (requestFile != null) {
+                requireNewPlace(result, requestFile, result.matchedOptionValue("--report", (Path) null));
             }
             ReportSigner signer = ReportSigner.load(key, password(result));
             if (responder != null) {
@@ -55,6 +54,23 @@ record Signing(ReportSigner signer, URI responder, Path requestFile) {
             return new Signing(signer, responder, requestFile);
         } catch (IllegalArgumentException e) {
             throw usage(result, e.getMessage());
+        }
+    }
+
+    /** It is written after everything else, when it would be too late to find out that it cannot be. */
+    private static void requireNewPlace(ParseResult result, Path request, Path report) {
+        if (Files.exists(request, LinkOption.NOFOLLOW_LINKS)) {
+            throw usage(result, "--timestamp: " + request + " is there already. A time stamp can only be made once the "
+                    + "report is signed: name a new file, which receives the request, or a responder on this machine");
+        }
+        Path directory = request.toAbsolutePath().getParent();
+        if (directory == null || !Files.isDirectory(directory) || !Files.isWritable(directory)) {
+            throw usage(result, "--timestamp: the request cannot be written to " + request + ": no such directory, or one "
+                    + "that is not writable");
+        }
+        if (ReplacedReport.places(report).stream().anyMatch(place -> UndoCommand.isSame(place, request))) {
+            throw usage(result, "--timestamp: " + request + " is where the report, its signature or the answer belongs: name "
+                    + "another file for the request");
         }
     }
 

@@ -117,11 +117,10 @@ final class Syntax {
         spec.addOption(value("PATH", List.class, "An image that is based on IMAGE, or a directory to search for such images; may "
                 + "be given several times. Whoever names all of them can, with --replay-journal, give back what is free in IMAGE "
                 + "and in each of them. Without it they are looked for beside IMAGE and among running machines.", "--children")
-                .auxiliaryTypes(Path.class).build());
-        spec.addOption(value("FILE", Path.class, "Write the JSON report to FILE as well.", "--report").build());
-        spec.addOption(value("FILE", Path.class, "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can "
-                + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.",
-                "--undo").build());
+                .auxiliaryTypes(Path.class).converters(new Converter<>(Values.path())).build());
+        spec.addOption(file("FILE", "Write the JSON report to FILE as well.", "--report"));
+        spec.addOption(file("FILE", "Keep what is discarded in the new file FILE, so that 'lacuna undo FILE' can "
+                + "put it back. If FILE is a directory, and always for several images: in FILE/NAME.lacuna-undo.", "--undo"));
         ProofSyntax.addTo(spec);
         spec.addOption(value("N", int.class, "Work on N images at a time (default: 1).", "-j", "--jobs")
                 .converters(new Converter<>(Values.jobs())).build());
@@ -130,6 +129,7 @@ final class Syntax {
 
     private static CommandSpec copy() {
         CommandSpec spec = forImages(COPY);
+        addDoubts(spec);
         spec.usageMessage()
                 .description("Copies a disk into a new image, without free space and without zeros. The image is only read; the "
                         + "guest must be shut down. A volume whose free space is in doubt is copied whole, and the reason is told.",
@@ -149,10 +149,8 @@ final class Syntax {
                 + "the data of all parents is copied, and the copy has none.", "--keep-chain"));
         spec.addOption(include("leave out"));
         spec.addOption(flag("Replace OUT if it exists, once the copy is complete.", "--force"));
-        spec.addPositional(PositionalParamSpec.builder().index("0").paramLabel("IMAGE").arity("1").required(true).type(Path.class)
-                .description("Disk image or block device to copy.").build());
-        spec.addPositional(PositionalParamSpec.builder().index("1").paramLabel("OUT").arity("1").required(true).type(Path.class)
-                .description("The new file.").build());
+        spec.addPositional(position("0", "IMAGE", "1", "Disk image or block device to copy."));
+        spec.addPositional(position("1", "OUT", "1", "The new file."));
         return spec;
     }
 
@@ -171,8 +169,7 @@ final class Syntax {
         spec.addOption(flag("Vouch that nothing has written to the image since the run was cut. Needed only where "
                 + "that cannot be told from the image; what can be told is checked all the same.", "--unchanged"));
         spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
-        spec.addPositional(PositionalParamSpec.builder().index("0").paramLabel("FILE").arity("1").required(true).type(Path.class)
-                .description("The undo file; it knows its image.").build());
+        spec.addPositional(position("0", "FILE", "1", "The undo file; it knows its image."));
         return spec;
     }
 
@@ -185,9 +182,10 @@ final class Syntax {
 
     private static CommandSpec common(String name) {
         CommandSpec spec = forImages(name);
+        addDoubts(spec);
         spec.addPositional(PositionalParamSpec.builder().paramLabel("IMAGE").arity("1..*").required(true).type(List.class)
-                .auxiliaryTypes(Path.class).description("Disk image or block device; a directory stands for all disk images "
-                        + "in it and below.").build());
+                .auxiliaryTypes(Path.class).converters(new Converter<>(Values.path()))
+                .description("Disk image or block device; a directory stands for all disk images in it and below.").build());
         return spec;
     }
 
@@ -200,16 +198,20 @@ final class Syntax {
                 + "signature of another format.", "-f", "--format").converters(new Converter<>(Values.format())).build());
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
-                .auxiliaryTypes(Path.class).build());
-        spec.addOption(flag("Compare the bitmaps with every file of each volume first, and leave a volume alone if a block in use "
-                + "is marked free. Reads all inode tables or file records. (NTFS volumes without a journal are always compared.)",
+                .auxiliaryTypes(Path.class).converters(new Converter<>(Values.path())).build());
+        spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
+        return spec;
+    }
+
+    /** What is believed of the file systems. */
+    private static void addDoubts(CommandSpec spec) {
+        spec.addOption(flag("Compare the bitmaps of ext2/3/4 with every inode first, and leave a volume alone if a block in use is "
+                + "marked free. Reads all inode tables. (NTFS volumes, and ext4 with fast commits, are always compared.)",
                 "--cross-check"));
         spec.addOption(flag("Your word that the guest will boot next, from this very disk, and not resume from saved memory, and "
                 + "that no snapshot or child stands on it: the pending journal of an ext3 or ext4 file system is replayed in "
                 + "memory, and what is free before and after counts as free. Without it such a volume is left alone.",
                 "--replay-journal"));
-        spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
-        return spec;
     }
 
     static OptionSpec help() {
@@ -218,6 +220,15 @@ final class Syntax {
 
     private static OptionSpec flag(String description, String... names) {
         return OptionSpec.builder(names).type(boolean.class).arity("0").description(description).build();
+    }
+
+    static OptionSpec file(String label, String description, String name) {
+        return value(label, Path.class, description, name).converters(new Converter<>(Values.path())).build();
+    }
+
+    static PositionalParamSpec position(String index, String label, String arity, String description) {
+        return PositionalParamSpec.builder().index(index).paramLabel(label).arity(arity).required(!arity.startsWith("0"))
+                .type(Path.class).converters(new Converter<>(Values.path())).description(description).build();
     }
 
     static OptionSpec.Builder value(String label, Class<?> type, String description, String... names) {

@@ -6,7 +6,9 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
@@ -33,6 +35,16 @@ final class UndoCommand {
             throw new ParameterException(result.commandSpec().commandLine(), "an undo file is of one image; for several, --undo "
                     + "names a directory that exists, in which each image gets its own: " + undo + " is none");
         }
+        Map<Path, Path> owners = new HashMap<>();
+        for (Path image : undo == null ? List.<Path>of() : images) {
+            Path file = Undo.fileOf(image, undo);
+            Path other = owners.putIfAbsent(file, image);
+            if (other != null && !isSame(other, image)) {
+                throw new ParameterException(result.commandSpec().commandLine(), "--undo: " + other + " and " + image
+                        + " have the same name, and would share " + file + ": take them in calls of their own, each with a "
+                        + "directory of its own");
+            }
+        }
     }
 
     /** @param report what {@code --report} says; null without it */
@@ -49,7 +61,7 @@ final class UndoCommand {
         }
     }
 
-    private static boolean isSame(Path first, Path second) {
+    static boolean isSame(Path first, Path second) {
         Path one = first.toAbsolutePath().normalize();
         Path other = second.toAbsolutePath().normalize();
         try {

@@ -3,6 +3,7 @@ package io.lacuna.cli;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.write.OutputFormat;
 import io.lacuna.engine.ReclaimOptions;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Function;
@@ -28,6 +29,16 @@ final class Values {
                 words.append(words.length() == 0 ? "" : ", ").append(word);
             }
             throw noneOf(text, words.toString());
+        };
+    }
+
+    /** An empty name, as an unset variable of a shell leaves it, would mean the current directory. */
+    static Function<String, Path> path() {
+        return text -> {
+            if (text.isEmpty()) {
+                throw new IllegalArgumentException("an empty name");
+            }
+            return Path.of(text);
         };
     }
 

@@ -104,11 +104,24 @@ class CommandTest {
     @ValueSource(strings = {"", "reclaim", "frobnicate x", "reclaim --mode zap x", "reclaim --granularity 100 x",
         "reclaim --granularity 2TiB x",
         "reclaim --min-extent much x", "reclaim --jobs 0 x", "reclaim --include everything x", "reclaim --frob x",
-        "inspect --dry-run x",
+        "inspect --dry-run x", "verify --cross-check x", "verify --replay-journal x",
         "reclaim --format x86 y", "reclaim --children nowhere x"})
     void wrongUsageIsStatus2AndSaysWhy(String arguments) {
         assertEquals(2, lacuna(arguments.isEmpty() ? new String[0] : arguments.split(" ")));
         assertTrue(err.contains("lacuna") && out.isEmpty(), out + err);
+    }
+
+    /** As a script leaves them whose variable is not set: Java takes an empty name for the current directory. */
+    @Test
+    void anEmptyNameIsNoDirectory() {
+        for (String[] arguments : new String[][] {{"reclaim", "--dry-run", ""}, {"inspect", ""}, {"inspect", "x", ""},
+            {"inspect", "--allow-backing", "", "x"}, {"reclaim", "--children", "", "x"}, {"reclaim", "--report", "", "x"},
+            {"reclaim", "--undo", "", "x"}, {"copy", "", "x.raw"}, {"copy", "x", "", "--to", "raw"}, {"undo", ""}, {"verify", ""},
+            {"verify", "x", ""}, {"keygen", ""}}) {
+            assertEquals(2, lacuna(arguments), () -> String.join(" ", arguments));
+            assertTrue(err.contains("''") || err.contains("an empty name"), () -> String.join(" ", arguments) + ": " + err);
+            assertEquals("", out);
+        }
     }
 
     @Test
@@ -195,13 +208,6 @@ class CommandTest {
         String image = image("vm.raw");
         Path victim = Files.writeString(directory.resolve("victim"), "");
         Path report = Files.createSymbolicLink(directory.resolve("report.json"), victim);
-        Path nowhere = directory.resolve("nowhere");
-        Path planted = Files.createSymbolicLink(directory.resolve("report.json." + ProcessHandle.current().pid() + ".tmp"),
-                nowhere);
-        assertEquals(1, lacuna("reclaim", "--dry-run", "--report", report.toString(), image));
-        assertTrue(err.contains("cannot be written"), err);
-        assertTrue(Files.notExists(nowhere) && Files.isSymbolicLink(planted));
-        Files.delete(planted);
         assertEquals(0, lacuna("reclaim", "--dry-run", "--report", report.toString(), image));
         assertEquals("", Files.readString(victim));
         assertTrue(Files.isRegularFile(report, java.nio.file.LinkOption.NOFOLLOW_LINKS), "the link was replaced");

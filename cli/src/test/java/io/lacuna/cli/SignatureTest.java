@@ -310,6 +310,9 @@ class SignatureTest {
         Tools.ok("openssl", "ts", "-query", "-cert", "-sha256", "-data", report.toString(), "-out", other.toString());
         assertStatus(4, "another signature", lacuna("verify", "--key", key("bare.pub"), "--timestamp", answer(other), report));
         assertStatus(2, "is there already", sign("--sign", key("bare.pem"), "--timestamp", query));
+        Files.delete(beside(".tsr"));
+        assertStatus(2, "name another file for the request", sign("--sign", key("bare.pem"), "--timestamp", beside(".tsr")));
+        assertStatus(2, "cannot be written", sign("--sign", key("bare.pem"), "--timestamp", directory.resolve("none/query")));
     }
 
     @ParameterizedTest

@@ -86,6 +86,22 @@ class UndoCommandTest {
         assertEquals(0, lacuna("undo", in("undos/b.raw.lacuna-undo")));
     }
 
+    /** Each would take the other's for that of an earlier run, after the first image has changed. */
+    @Test
+    void imagesOfOneNameCannotShareADirectory() throws IOException {
+        Files.createDirectories(directory.resolve("one"));
+        Files.createDirectories(directory.resolve("other"));
+        Files.createDirectory(directory.resolve("undos"));
+        makeImage("one/disk.raw");
+        makeImage("other/disk.raw");
+        byte[] before = Files.readAllBytes(directory.resolve("one/disk.raw"));
+        assertEquals(2, lacuna("reclaim", "--undo", in("undos"), in("one/disk.raw"), in("other/disk.raw")));
+        assertTrue(err.toString().contains("have the same name, and would share " + in("undos/disk.raw.lacuna-undo")),
+                err.toString());
+        assertTrue(Arrays.equals(before, Files.readAllBytes(directory.resolve("one/disk.raw"))));
+        assertEquals(0, lacuna("reclaim", "--undo", in("undos"), in("one/disk.raw"), in("one/../one/disk.raw")), out::toString);
+    }
+
     @Test
     void wrongUse() {
         assertEquals(2, lacuna("undo"));

@@ -42,15 +42,16 @@ public final class Batch {
         ChildSearch search = new ChildSearch();
         Map<Path, ImageReport> reports = new ConcurrentHashMap<>();
         CountDownLatch left = new CountDownLatch(distinct.size());
-        AtomicReference<RuntimeException> complaint = new AtomicReference<>();
+        AtomicReference<Throwable> complaint = new AtomicReference<>();
         BiConsumer<Path, ImageReport> done = (image, report) -> {
             try {
                 listener.ended(report);
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 complaint.compareAndSet(null, e);
-            }
-            if (reports.put(image, report) == null) {
-                left.countDown();
+            } finally {
+                if (reports.put(image, report) == null) {
+                    left.countDown();
+                }
             }
         };
         ExecutorService workers = jobs == 1 || distinct.size() < 2 ? null
@@ -75,8 +76,11 @@ public final class Batch {
                 workers.shutdown();
             }
         }
-        if (complaint.get() != null) {
-            throw complaint.get();
+        if (complaint.get() instanceof Error e) {
+            throw e;
+        }
+        if (complaint.get() instanceof RuntimeException e) {
+            throw e;
         }
         return new RunReport(options.purpose() != ReclaimOptions.Purpose.RECLAIM, distinct.stream()
                 .map(image -> reports.getOrDefault(image,

@@ -131,7 +131,12 @@ final class ChainRun {
         Map<Path, Path> parents = new HashMap<>();
         Map<Path, Integer> depths = new HashMap<>();
         for (Path image : given.keySet()) {
-            climb(image, search, given, parents, depths);
+            try {
+                climb(image, search, given, parents, depths);
+            } catch (RuntimeException | Error e) {
+                // What is wrong with it ends in its own report, and stops no other.
+                depths.put(image, 0);
+            }
         }
         Map<Path, List<Path>> groups = new LinkedHashMap<>();
         for (Path image : given.keySet()) {

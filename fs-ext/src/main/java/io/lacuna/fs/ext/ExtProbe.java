@@ -16,6 +16,9 @@ import java.util.Optional;
  */
 public final class ExtProbe implements FileSystemProbe {
 
+    /** Ours: inode tables of more bytes are read only by who asks for it. Ten seconds from a fast disk. */
+    private static final long MOST_UNASKED = 16L << 30;
+
     @Override
     public Optional<String> recognise(BlockSource volume) throws IOException {
         if (volume.size() < Superblock.OFFSET + Superblock.SIZE) {
@@ -53,7 +56,10 @@ public final class ExtProbe implements FileSystemProbe {
     }
 
     private static FileSystem checked(ExtFileSystem fileSystem, BlockSource volume, Superblock superblock, VolumeOptions options) {
-        return options.crossCheck() || hasFastCommits(fileSystem) ? new CrossChecked(fileSystem, volume, superblock) : fileSystem;
+        if (!options.crossCheck() && !hasFastCommits(fileSystem)) {
+            return fileSystem;
+        }
+        return new CrossChecked(fileSystem, volume, superblock, options.crossCheck() ? Long.MAX_VALUE : MOST_UNASKED);
     }
 
     /** Linux can replay fast commits into bitmaps that miss blocks in use, and then calls the file system clean (seen in 6.1). */

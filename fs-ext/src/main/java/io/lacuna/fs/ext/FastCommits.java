@@ -35,6 +35,8 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
     private static final int TAIL = 8;
     private static final int HEAD = 9;
 
+    /** The part of an inode that every one has, and that says where its blocks are. */
+    private static final int INODE_HEAD = 128;
     private static final int RECORD = 4;
     private static final int MAX_NAME = 255;
     /** Ours: what is named more often is not worth the memory. */
@@ -150,7 +152,7 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
                 case ADD_RANGE -> length == 16;
                 case DEL_RANGE -> length == 12;
                 case CREAT, LINK, UNLINK -> length > 8 && length <= 8 + MAX_NAME;
-                case INODE -> length >= 4 + 128 && length <= 4 + superblock.inodeSize();
+                case INODE -> length >= 4 + INODE_HEAD && length <= 4 + superblock.inodeSize();
                 case PAD -> true;
                 case TAIL -> length >= 8;
                 case HEAD -> length == 8;
@@ -173,7 +175,7 @@ record FastCommits(int count, SortedSet<Long> inodes, List<ByteBuffer> bodies, L
                 }
                 case INODE -> {
                     addInode(value.getInt(0));
-                    byte[] body = new byte[value.limit() - 4];
+                    byte[] body = new byte[INODE_HEAD];
                     value.get(4, body);
                     requireRoom(bodies.size());
                     bodies.add(ByteBuffer.wrap(body).order(ByteOrder.LITTLE_ENDIAN));

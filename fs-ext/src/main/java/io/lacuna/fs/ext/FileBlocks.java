@@ -6,6 +6,7 @@ import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Crc32c;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -23,6 +24,9 @@ final class FileBlocks {
     static final int ENTRY = 12;
     /** Lengths above this stand for blocks that are allocated but not written. */
     static final int MAX_WRITTEN = 0x8000;
+
+    /** Ours: far above what a journal can sensibly be cut into. */
+    private static final int MAX_RUNS = 1 << 20;
 
     private final BlockSource volume;
     private final Superblock superblock;
@@ -169,12 +173,16 @@ final class FileBlocks {
                 superblock.blockSize(), ByteOrder.LITTLE_ENDIAN);
     }
 
-    private void add(Bytes from, int at, long block, int count) throws CorruptException {
+    private void add(Bytes from, int at, long block, int count) throws DiskFormatException {
         requireInside(from, at, block, count);
         length += count;
         if (runs > 0 && starts[runs - 1] + ends[runs - 1] - startOfRun(runs - 1) == block) {
             ends[runs - 1] = length;
             return;
+        }
+        if (runs == MAX_RUNS) {
+            throw new UnsupportedException("the journal of this ext file system is in more than " + MAX_RUNS
+                    + " pieces, more than can be held");
         }
         if (runs == ends.length) {
             ends = Arrays.copyOf(ends, 2 * runs);

@@ -41,6 +41,7 @@ final class FreeSpaceReader {
     private final Replay replay;
     /** What an earlier version of a bitmap in the journal calls used. */
     private final Ranges usedEarlier = new Ranges("blocks that were used");
+    private long versionsRead;
     private long freeClusters;
 
     /** @param journal null if there is none */
@@ -122,7 +123,13 @@ final class FreeSpaceReader {
 
     private void addUsedEarlier(int group) throws IOException {
         Arrays.fill(bitmap, 0);
-        if (replay.versions().addTo(bitmap, descriptors.blockBitmap(group))) {
+        int versions = replay.versions().addTo(bitmap, descriptors.blockBitmap(group));
+        versionsRead += versions;
+        if (versionsRead > replay.versions().count()) {
+            throw descriptors.corrupt(group, "block bitmap (run e2fsck -f in the guest)", 0, "one of its own",
+                    "that of another group");
+        }
+        if (versions > 0) {
             for (int i = 0; i < bitmap.length; i++) {
                 bitmap[i] = ~bitmap[i];
             }

@@ -5,6 +5,7 @@ import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Crc32c;
 import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -21,6 +22,7 @@ final class JournalLog {
     private static final int REVOKE = 5;
 
     private static final int REVOKE_HEADER = 16;
+    private static final int COMMIT_HEADER = 60;
     private static final int CRC32 = 1;
 
     private final JournalSuperblock superblock;
@@ -38,6 +40,8 @@ final class JournalLog {
     /** The same of the transaction that is being read. */
     private final JournalEntries open = new JournalEntries();
     private final JournalEntries openRevoked = new JournalEntries();
+    /** Those of complete transactions and of one that is cut behind them; the same list if none is. */
+    private JournalEntries versions = logged;
     /** Every block that is named at all, complete or not. */
     private final Ranges named = new Ranges("blocks that the journal names");
 
@@ -81,6 +85,12 @@ final class JournalLog {
         }
         log.addNames(log.open);
         log.addNames(log.openRevoked);
+        if (log.open.count() > 0) {
+            log.versions = new JournalEntries();
+            log.versions.addAll(log.logged);
+            log.versions.addAll(log.open);
+            log.versions.sort();
+        }
         log.revoked.sort();
         log.logged.sort();
         return log;
@@ -123,9 +133,12 @@ final class JournalLog {
         return replayed;
     }
 
-    /** @return all that complete transactions logged, in the order of the blocks, every version of them and revoked or not */
-    JournalEntries logged() {
-        return logged;
+    /**
+     * @return all that complete transactions logged, and what a cut one behind them did, for another kernel might find it complete:
+     *     in the order of the blocks, every version of them and revoked or not
+     */
+    JournalEntries versions() {
+        return versions;
     }
 
     /** A revoke hides what its own transaction and those before it logged, not what comes later. */
@@ -245,6 +258,10 @@ final class JournalLog {
             if (suspicious || !superblock.has(JournalSuperblock.ASYNC_COMMIT)) {
                 throw corrupt(at, "transaction " + number() + ": checksum", "another", "one that fails");
             }
+            if (superblock.hasBlockChecksums() && hasPartialChecksum()) {
+                throw new UnsupportedException("the last transaction of the file system's journal has a commit block that was "
+                        + "written in part: newer kernels replay it, older ones do not. Start the guest and shut it down cleanly");
+            }
             // Of two, Linux replays the first one, unseen.
             requireUninterrupted(at);
             interrupted = true;
@@ -306,6 +323,13 @@ final class JournalLog {
         int size = head.get(13);
         // A kernel without this option left the fields empty.
         return type == CRC32 && size == 4 && stored == crc32 || type == 0 && size == 0 && stored == 0;
+    }
+
+    /** Since 2024 Linux is content if the header is right and the rest of the block would be zeros. */
+    private boolean hasPartialChecksum() {
+        ByteBuffer header = ByteBuffer.allocate(head.capacity()).put(head.slice(0, COMMIT_HEADER)).clear();
+        int stored = header.getInt(16);
+        return stored == Crc32c.update(seed, header.putInt(16, 0));
     }
 
     private void damage(DiskFormatException found) {

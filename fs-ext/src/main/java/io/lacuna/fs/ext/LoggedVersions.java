@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * Every version of a block that the complete transactions of a journal hold. A bitmap of the middle of the log is on no disk, but
+ * Every version of a block that the transactions of a journal hold. A bitmap of the middle of the log is on no disk, but
  * inodes of that moment can be, for a checkpoint writes blocks in any order: what such a bitmap calls used must stay for as
  * long as someone may look at the disk without a replay, or with one that stops early.
  */
@@ -32,9 +32,9 @@ final class LoggedVersions {
      * Sets all bits that are set in any version of a bitmap.
      *
      * @param number its block
-     * @return whether there is any
+     * @return how many there are
      */
-    boolean addTo(long[] bitmap, long number) throws IOException {
+    int addTo(long[] bitmap, long number) throws IOException {
         int first = logged.firstFrom(number);
         int i = first;
         for (; i < logged.count() && logged.block(i) == number; i++) {
@@ -47,6 +47,11 @@ final class LoggedVersions {
                 bitmap[word] |= block.getLong(8 * word);
             }
         }
-        return i > first;
+        return i - first;
+    }
+
+    /** @return how many versions of blocks there are */
+    int count() {
+        return logged.count();
     }
 }

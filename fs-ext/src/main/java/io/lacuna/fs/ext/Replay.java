@@ -16,7 +16,7 @@ import java.io.IOException;
  * @param volume after the replay
  * @param superblock after the replay
  * @param freeBefore bytes that the bitmaps on the disk call free
- * @param versions all that the journal logged
+ * @param versions all that the journal logged, that of a cut transaction included
  * @param named bytes that the journal names: logged and revoked blocks, and what fast commits add; where there may be such, also
  *     what the inodes on the disk name
  * @param transactions complete ones
@@ -62,7 +62,7 @@ record Replay(BlockSource volume, Superblock superblock, ExtentSet freeBefore, L
         if (journal.superblock().has(JournalSuperblock.FAST_COMMIT)) {
             PossibleBlocks.addOnDisk(volume, superblock, freeBefore, log.named());
         }
-        LoggedVersions versions = new LoggedVersions(volume, journal.blocks(), superblock.blockSize(), log.logged());
+        LoggedVersions versions = new LoggedVersions(volume, journal.blocks(), superblock.blockSize(), log.versions());
         return new Replay(after, superblockAfter, freeBefore, versions, OwnBlocks.clustersAround(superblock, log.named().build()),
                 log.transactions(), replayed.count(), log.revokedBlocks(), fastCommits.count(), fastCommits.inodes().size());
     }

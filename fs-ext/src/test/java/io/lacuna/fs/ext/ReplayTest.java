@@ -213,14 +213,44 @@ class ReplayTest {
     void anInterruptedAsynchronousCommitIsTheEnd() throws IOException {
         for (int checksums = 1; checksums < 4; checksums++) {
             JournalMaker maker = three(new JournalMaker(ext4.copy(), checksums, true, 4, 1, 7));
-            RefusalTest.flip(maker.image, checksums == 1 ? maker.loggedAt + 9 : maker.commitAt + 900, 1);
+            RefusalTest.flip(maker.image, checksums == 1 ? maker.loggedAt + 9 : maker.commitAt + 24, 1);
             assertEquals(2, maker.replay().transactions());
             // One more behind it: this is damage.
             maker.log(A, maker.block(9, false)).commit();
             refused(maker, "transaction 10: place");
             // And if that is not whole either, Linux takes the one before it for whole.
-            RefusalTest.flip(maker.image, checksums == 1 ? maker.loggedAt + 9 : maker.commitAt + 900, 1);
+            RefusalTest.flip(maker.image, checksums == 1 ? maker.loggedAt + 9 : maker.commitAt + 24, 1);
             refused(maker, "transaction 10: place");
+        }
+    }
+
+    /** Newer kernels replay such a transaction, older ones do not. */
+    @Test
+    void trapACommitBlockThatWasWrittenInPartIsRefused() {
+        for (int checksums = 2; checksums < 4; checksums++) {
+            JournalMaker maker = three(new JournalMaker(ext4.copy(), checksums, true, 4, 1, 7));
+            RefusalTest.flip(maker.image, maker.commitAt + 60, 1);
+            refused(maker, "written in part");
+        }
+    }
+
+    /** Another kernel, or e2fsck, may find it complete. */
+    @Test
+    void trapWhatABitmapOfACutTransactionCallsUsedIsInUse() throws IOException {
+        for (boolean committed : new boolean[] {true, false}) {
+            JournalMaker maker = three(new JournalMaker(ext4.copy(), 3, true, 4, 1, 7));
+            ExtentSet before = maker.freeSpace().free();
+            assertTrue(before.contains(8150 * 1024, 8 * 1024) && before.contains(6500 * 1024, 1024), before.toString());
+            maker.log(maker.image.s32(maker.image.descriptor(7)), maker.block(0xFF, false));
+            if (committed) {
+                RefusalTest.flip(maker.commit().image, maker.commitAt + 24, 1);
+            } else {
+                maker.writeOpen(0);
+            }
+            ExtentSet after = maker.freeSpace().free();
+            assertEquals(3, maker.replay().transactions());
+            assertFalse(after.intersects(8150 * 1024, 8 * 1024));
+            assertTrue(after.contains(6500 * 1024, 1024));
         }
     }
 

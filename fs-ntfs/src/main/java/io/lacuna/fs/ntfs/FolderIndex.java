@@ -22,6 +22,9 @@ final class FolderIndex {
     /** Ours: some ten million names in one folder. */
     private static final int MAX_BLOCKS = 1 << 18;
 
+    /** Ours: one name has one entry; on volumes that tell case apart there may be a few. */
+    static final int MAX_FOUND = 64;
+
     private static final int ROOT_TYPE = 0x00;              // u32, the attribute that is indexed
     private static final int FILE_NAME = 0x30;
     private static final int ROOT_BLOCK_SIZE = 0x08;        // u32
@@ -55,7 +58,7 @@ final class FolderIndex {
 
     /**
      * @param name compared without regard to case
-     * @return the references of all entries of that name
+     * @return the references of all entries of that name; of {@link #MAX_FOUND} there may be more
      * @throws CorruptException if any part of the index cannot be read or contradicts itself
      */
     static List<Long> find(MasterFileTable mft, FileRecord folder, String name, NtfsBootSector boot) throws IOException {
@@ -141,6 +144,9 @@ final class FolderIndex {
                 throw rest.corrupt("NTFS index: length of an entry", ENTRY_LENGTH, "a multiple of 8 inside the node", length);
             }
             if (hasChild) {
+                if (children.size() == MAX_BLOCKS) {
+                    throw rest.corrupt("NTFS index: blocks of names", length - Long.BYTES, "at most " + MAX_BLOCKS, "more");
+                }
                 children.push(rest.u64(length - Long.BYTES));
             }
             if (isLast) {
@@ -150,7 +156,7 @@ final class FolderIndex {
                 throw rest.corrupt("NTFS index: length of a name", ENTRY_KEY_LENGTH, "inside the entry", keyLength);
             }
             Bytes key = rest.slice(ENTRY_KEY, keyLength);
-            if (Attribute.utf16(key, KEY_NAME, key.u8(KEY_NAME_LENGTH)).equalsIgnoreCase(wanted)) {
+            if (found.size() < MAX_FOUND && Attribute.utf16(key, KEY_NAME, key.u8(KEY_NAME_LENGTH)).equalsIgnoreCase(wanted)) {
                 found.add(rest.s64(ENTRY_REFERENCE));
             }
             at += length;

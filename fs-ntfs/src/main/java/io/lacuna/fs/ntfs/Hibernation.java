@@ -24,6 +24,9 @@ final class Hibernation {
      */
     static String requireNone(MasterFileTable mft, NtfsBootSector boot) throws IOException {
         List<Long> references = FolderIndex.find(mft, mft.record(FileRecord.ROOT), FILE, boot);
+        if (references.size() == FolderIndex.MAX_FOUND) {
+            throw hibernated("is in the root folder more than once, " + references.size() + " times or more");
+        }
         for (long reference : references) {
             try {
                 requireCleared(mft, mft.referenced(reference));

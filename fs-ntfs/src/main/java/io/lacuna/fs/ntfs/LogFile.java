@@ -1,5 +1,6 @@
 package io.lacuna.fs.ntfs;
 
+import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -12,6 +13,14 @@ final class LogFile {
 
     static final String SHUT_DOWN = "start the guest and shut it down fully (shutdown /s /f /t 0, which leaves out "
             + "fast start-up), or run \"chkdsk /f\" on this volume there";
+
+    /** What follows for a volume that NTFS-3G may have been the last to write to. */
+    static final String WITHOUT_MARK = "NTFS-3G keeps no journal and sets no dirty flag, so a crash under it leaves no mark: "
+            + "$Bitmap was compared with all file records. An image that is based on this one and stands somewhere else must be "
+            + "named (--children).";
+
+    /** The most that Windows makes of it, in bytes. */
+    private static final long MAX_SIZE = 4L << 30;
 
     private LogFile() {
     }
@@ -31,16 +40,18 @@ final class LogFile {
         }
 
         /**
-         * A volume that NTFS-3G has mounted has an erased log, and keeps it when it is unmounted. The comparison with the
-         * file records shows what a guest that boots will see, not what one that runs on still holds in memory.
+         * NTFS-3G keeps no journal: it leaves an erased one, or that of a Windows that was shut down, as it is. The comparison
+         * with the file records shows what a guest that boots will see, not what one that runs on still holds in memory.
          *
+         * @param foreignRecord a file record that no Windows has written; -1 if there is none
          * @throws UnsafeException if nothing tells that the volume was dismounted
          */
-        void requireUnmounted() throws UnsafeException {
-            if (erased()) {
-                throw new UnsafeException("the journal ($LogFile) of this NTFS volume is empty, as mkntfs and NTFS-3G leave "
-                        + "it, so that nothing tells whether it was mounted when the images that are based on this one were "
-                        + "made: their guests may use what it calls free");
+        void requireUnmounted(long foreignRecord) throws UnsafeException {
+            if (erased() || foreignRecord >= 0) {
+                throw new UnsafeException((erased() ? "the journal ($LogFile) of this NTFS volume is empty, as mkntfs and NTFS-3G "
+                        + "leave it" : "this NTFS volume has a file that no Windows has written (MFT record " + foreignRecord
+                        + "), and NTFS-3G leaves the journal as it is") + ", so that nothing tells whether it was mounted when the "
+                        + "images that are based on this one were made: their guests may use what it calls free");
             }
         }
 
@@ -58,6 +69,9 @@ final class LogFile {
      * @throws UnsafeException if the log is in use, of another version than a clean dismount leaves, or no log at all
      */
     static Verdict requireClean(NtfsStream log) throws IOException {
+        if (log.dataSize() > MAX_SIZE) {
+            throw new CorruptException("$LogFile: size", -1, "at most " + MAX_SIZE, log.dataSize());
+        }
         int length = (int) Math.min(log.validSize(), 2L * RestartPage.MAX_SYSTEM_PAGE_SIZE);
         ByteBuffer head = log.read(0, length);
         if (length > 0 && ErasedLog.isErased(head)) {
@@ -112,8 +126,6 @@ final class LogFile {
     /** @param checked bytes from the start that are 0xFF */
     private static Verdict erased(NtfsStream log, int checked) {
         return new Verdict("$LogFile erased (no journal in use)", List.of("The journal ($LogFile) is empty, as mkntfs and "
-                + "NTFS-3G leave it. NTFS-3G keeps no journal and sets no dirty flag, so a crash under it leaves no mark: "
-                + "$Bitmap was compared with all file records. An image that is based on this one and stands somewhere else must "
-                + "be named (--children)."), new ErasedLog(log, checked));
+                + "NTFS-3G leave it. " + WITHOUT_MARK), new ErasedLog(log, checked));
     }
 }

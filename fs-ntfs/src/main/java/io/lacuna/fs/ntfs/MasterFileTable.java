@@ -147,40 +147,78 @@ final class MasterFileTable {
         if (base.number() == FileRecord.MFT && type == Attribute.DATA && name.isEmpty()) {
             return data;
         }
+        if (base.attribute(Attribute.ATTRIBUTE_LIST, "").isEmpty()) {
+            return joined(base, type, base.attribute(type, name).map(List::of).orElse(List.of()), piece -> piece);
+        }
+        return joined(base, type, list(base).pieces(type, name), entry -> piece(base, entry));
+    }
+
+    /** How a piece is got at. */
+    private interface Pieces<T> {
+        Attribute get(T source) throws IOException;
+    }
+
+    /** One piece after the other, for each holds on to the record that it is in. */
+    private <T> NtfsStream joined(FileRecord base, int type, List<T> sources, Pieces<T> pieces) throws IOException {
         String what = base.describe();
-        List<Attribute> pieces = pieces(base, type, name);
-        if (pieces.isEmpty() || pieces.stream().anyMatch(Attribute::isResident)) {
-            throw new CorruptException(what + ": attribute " + NtfsBootSector.hex(type), base.bytes().position(0),
-                    "one with clusters of its own", pieces.isEmpty() ? "none" : "one inside of the record");
-        }
+        Attribute first = null;
         RunList.Builder runs = new RunList.Builder();
-        for (Attribute piece : pieces) {
+        for (T source : sources) {
+            Attribute piece = pieces.get(source);
+            if (piece.isResident()) {
+                throw withoutClusters(base, type, "one inside of the record");
+            }
             append(piece.mapping(), runs);
+            first = first == null ? piece : first;
         }
-        NtfsStream stream = stream(what, pieces.get(0), runs.build());
-        requireWhole(what, pieces.get(0).mapping(), stream.runs());
+        if (first == null) {
+            throw withoutClusters(base, type, "none");
+        }
+        NtfsStream stream = stream(what, first, runs.build());
+        requireWhole(what, first.mapping(), stream.runs());
         return stream;
     }
 
-    /** @return every non-resident attribute of a file that has clusters */
-    List<NtfsStream> streams(FileRecord base) throws IOException {
+    private static CorruptException withoutClusters(FileRecord base, int type, String found) {
+        return new CorruptException(base.describe() + ": attribute " + NtfsBootSector.hex(type), base.bytes().position(0),
+                "one with clusters of its own", found);
+    }
+
+    /** What is done with the streams of a file, of which but one at a time is held. */
+    interface StreamUser {
+        void use(NtfsStream stream) throws IOException;
+    }
+
+    /** Goes through every non-resident attribute of a file that has clusters. */
+    void forEachStream(FileRecord base, StreamUser user) throws IOException {
         Map<Integer, Set<String>> names = new LinkedHashMap<>();
         base.attributes().forEach(attribute -> namesOf(attribute.type(), names).add(attribute.name()));
         boolean listed = base.attribute(Attribute.ATTRIBUTE_LIST, "").isPresent();
         if (listed) {
             list(base).entries().forEach(entry -> namesOf(entry.type(), names).add(entry.name()));
         }
-        List<NtfsStream> streams = new ArrayList<>();
         for (int type : names.keySet()) {
             for (String name : names.get(type)) {
                 if (listed && type == Attribute.ATTRIBUTE_LIST) {
-                    listStream(base).ifPresent(streams::add);   // it does not list itself
-                } else if (pieces(base, type, name).stream().noneMatch(Attribute::isResident)) {
-                    streams.add(stream(base, type, name));
+                    // It does not list itself.
+                    Optional<NtfsStream> own = listStream(base);
+                    if (own.isPresent()) {
+                        user.use(own.get());
+                    }
+                } else if (!isResident(base, type, name)) {
+                    user.use(stream(base, type, name));
                 }
             }
         }
-        return streams;
+    }
+
+    /** @return whether the content of an attribute that is there stands in a record */
+    private boolean isResident(FileRecord base, int type, String name) throws IOException {
+        if (base.attribute(Attribute.ATTRIBUTE_LIST, "").isEmpty()) {
+            return base.attribute(type, name).orElseThrow().isResident();
+        }
+        List<AttributeList.Entry> entries = list(base).pieces(type, name);
+        return entries.isEmpty() || piece(base, entries.get(0)).isResident();
     }
 
     private static Set<String> namesOf(int type, Map<Integer, Set<String>> names) {
@@ -195,7 +233,12 @@ final class MasterFileTable {
         DataRuns.decode(piece.pairs(), piece.endVcn(), boot.clusterCount(), runs);
     }
 
+    /** Runs that overlap would make a small volume hold, and take the time of, streams of any length. */
     private void requireWhole(String what, Attribute.Mapping first, RunList runs) throws CorruptException {
+        if (runs.placedCount() > boot.clusterCount()) {
+            throw first.pairs().corrupt(what + ": clusters of all runs", 0, "at most the " + boot.clusterCount()
+                    + " of the volume", runs.placedCount());
+        }
         if (first.allocatedSize() != runs.clusterCount() * boot.clusterSize()) {
             throw first.pairs().corrupt(what + ": clusters of all pieces", 0, first.allocatedSize() + " bytes",
                     runs.clusterCount() * boot.clusterSize() + " bytes");

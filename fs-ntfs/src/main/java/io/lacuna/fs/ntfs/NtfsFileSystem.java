@@ -99,7 +99,7 @@ final class NtfsFileSystem implements FileSystem {
         FreeSpace space;
         try {
             if (options.runsOn()) {
-                log.requireUnmounted();
+                log.requireUnmounted(-1);
             }
             space = proven(log, information, hibernation, bitmap, evidence, remarks);
         } catch (IOException | RuntimeException e) {
@@ -118,13 +118,11 @@ final class NtfsFileSystem implements FileSystem {
         evidence.add(hibernation);
         SystemFiles system = new SystemFiles(mft, boot);
         evidence.add(system.requireMirror());
-        List<NtfsStream> systemStreams = system.streams(information);
         remarkOnBackup(remarks);
 
         BitmapReader reader = new BitmapReader(bitmap, boot.clusterCount(), BitmapReader.MAX_RANGES);
         ExtentSet free = reader.read();
-        evidence.add(SystemFiles.requireUsed(systemStreams, free));
-        List<String> comparison = options.crossCheck() || log.erased() ? crossCheck(free) : List.of();
+        evidence.add(system.requireUsed(information, free));
         if (reader.believedSize() * 8 < boot.clusterCount()) {
             remarks.add("$Bitmap speaks for " + reader.believedSize() * 8 + " of " + boot.clusterCount()
                     + " clusters only; the others count as in use.");
@@ -135,7 +133,7 @@ final class NtfsFileSystem implements FileSystem {
         }
         ShadowCopies.Verdict shadows = ShadowCopies.judge(volume, free, landmarks());
         evidence.add(shadows.evidence());
-        evidence.addAll(comparison);
+        crossCheck(free, log, evidence, remarks);
         ExtentSet kept = free.minus(shadows.free());
         if (kept.isEmpty()) {
             return new FreeSpace(free, evidence, remarks);
@@ -146,17 +144,25 @@ final class NtfsFileSystem implements FileSystem {
                 remarks);
     }
 
+    /** Always: NTFS-3G may have been the last to write, and leaves no mark of a crash, not even in the journal of a Windows. */
+    private void crossCheck(ExtentSet free, LogFile.Verdict log, List<String> evidence, List<String> remarks) throws IOException {
+        long start = System.nanoTime();
+        RecordWalk.Summary walked = new RecordWalk(mft, boot, free).run();
+        evidence.add("cross-checked: " + walked.records() + " file records with " + walked.runs() + " data runs, "
+                + walked.bytes() + " bytes, none of them free");
+        evidence.add("the cross-check took " + (System.nanoTime() - start) / 1_000_000 + " ms");
+        if (walked.foreignRecord() >= 0 && options.runsOn()) {
+            log.requireUnmounted(walked.foreignRecord());
+        }
+        if (walked.foreignRecord() >= 0 && !log.erased()) {
+            remarks.add("The volume has a file that no Windows has written (MFT record " + walked.foreignRecord() + "). "
+                    + LogFile.WITHOUT_MARK);
+        }
+    }
+
     /** Bytes that were in use on any day: hardly anything ever moves these three. */
     private Set<Long> landmarks() {
         return new HashSet<>(List.of(0L, boot.mftCluster() * boot.clusterSize(), boot.mirrorCluster() * boot.clusterSize()));
-    }
-
-    private List<String> crossCheck(ExtentSet free) throws IOException {
-        long start = System.nanoTime();
-        RecordWalk.Summary summary = new RecordWalk(mft, boot, free).run();
-        return List.of("cross-checked: " + summary.records() + " file records with " + summary.runs() + " data runs, "
-                + summary.bytes() + " bytes, none of them free",
-                "the cross-check took " + (System.nanoTime() - start) / 1_000_000 + " ms");
     }
 
     private NtfsStream bitmap() throws IOException {

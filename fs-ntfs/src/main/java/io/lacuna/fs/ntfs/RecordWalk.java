@@ -18,6 +18,9 @@ final class RecordWalk {
     private static final long ANNOUNCED = 64 << 20;
     private static final int FILE_SIGNATURE = 0x454C4946;
 
+    /** Of those below, Windows' own format leaves some as they are. */
+    private static final int FIRST_OF_FILES = 24;
+    private static final int LAST_CHANGE = 0x08;        // u64, a sequence number of the journal ($LogFile)
     private static final int ATTRIBUTES_OFFSET = 0x14;  // u16
     private static final int FLAGS = 0x16;              // u16
     private static final int USED_SIZE = 0x18;          // u32
@@ -34,6 +37,7 @@ final class RecordWalk {
     private final AttributeRuns runs;
     private ByteBuffer chunk;
     private long records;
+    private long foreignRecord = -1;
 
     /** @param free what $Bitmap calls free, bytes of the volume */
     RecordWalk(MasterFileTable mft, NtfsBootSector boot, ExtentSet free) throws IOException {
@@ -51,8 +55,10 @@ final class RecordWalk {
      * @param records file records in use
      * @param runs data runs of their attributes, sparse ones left out
      * @param bytes of the clusters in these
+     * @param foreignRecord a record of a file, in use, that names no change in the journal, as Windows' records all do and those
+     *     of NTFS-3G and of Linux' ntfs3 do not; -1 if there is none
      */
-    record Summary(long records, long runs, long bytes) {
+    record Summary(long records, long runs, long bytes, long foreignRecord) {
     }
 
     /** @throws CorruptException if a cluster in use is free, or a record in use cannot be read */
@@ -69,7 +75,7 @@ final class RecordWalk {
                 record(first + i, i * size);
             }
         }
-        return new Summary(records, runs.count(), runs.bytes());
+        return new Summary(records, runs.count(), runs.bytes(), foreignRecord);
     }
 
     private void record(long number, int at) throws IOException {
@@ -92,6 +98,9 @@ final class RecordWalk {
         }
         attributes(number, at, start, used);
         records++;
+        if (foreignRecord < 0 && number >= FIRST_OF_FILES && chunk.getLong(at + LAST_CHANGE) == 0) {
+            foreignRecord = number;
+        }
     }
 
     private void attributes(long number, int at, int start, int used) throws IOException {

@@ -17,8 +17,10 @@ final class RunList {
     private final long[] lcns;
     private final int count;
     private final long clusterCount;
+    private final long sparseCount;
 
-    private RunList(long[] starts, long[] lcns, int count, long clusterCount) {
+    private RunList(long[] starts, long[] lcns, int count, long clusterCount, long sparseCount) {
+        this.sparseCount = sparseCount;
         this.starts = starts;
         this.lcns = lcns;
         this.count = count;
@@ -33,6 +35,11 @@ final class RunList {
     /** @return clusters of the stream, sparse ones with them */
     long clusterCount() {
         return clusterCount;
+    }
+
+    /** @return clusters of the stream that have a place on the volume */
+    long placedCount() {
+        return clusterCount - sparseCount;
     }
 
     /** @return first VCN of the run with this index */
@@ -62,6 +69,7 @@ final class RunList {
         private long[] lcns = new long[4];
         private int count;
         private long clusterCount;
+        private long sparseCount;
 
         /** @return the VCN that the next run starts at */
         long nextVcn() {
@@ -73,6 +81,9 @@ final class RunList {
          * @param length clusters, above 0; the caller has bounded the sum of all
          */
         Builder add(long lcn, long length) throws UnsupportedException {
+            if (lcn == SPARSE) {
+                sparseCount += length;
+            }
             if (count > 0) {
                 long lastLcn = lcns[count - 1];
                 long lastLength = clusterCount - starts[count - 1];
@@ -97,7 +108,7 @@ final class RunList {
 
         /** @return the runs added so far; the builder can go on */
         RunList build() {
-            return new RunList(Arrays.copyOf(starts, count), Arrays.copyOf(lcns, count), count, clusterCount);
+            return new RunList(Arrays.copyOf(starts, count), Arrays.copyOf(lcns, count), count, clusterCount, sparseCount);
         }
     }
 }

@@ -4,11 +4,10 @@ import io.lacuna.blockio.BlockSource;
 import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 import java.nio.ByteOrder;
 import java.util.Arrays;
-import java.util.HashSet;
-import java.util.Set;
 
 /**
  * Reads the blocks of 16 KiB that Volume Shadow Copies keep their records in, little-endian: a header of 128 bytes, then
@@ -35,12 +34,12 @@ final class ShadowBlocks {
     private static final int OWN_OFFSET = 0x20;         // u64, from the start of the volume
     private static final int NEXT_OFFSET = 0x28;        // u64, 0: the last
     private static final int MAX_VERSION = 2;           // 1: Windows Vista and 7; 2: Windows 8 and later
-    /** Ours: four GiB of records, which is room for two TiB of copied blocks. */
-    static final int MAX_BLOCKS = 1 << 18;
+    /** Ours: 32 GiB of records; those of 64 shadow copies of a volume of 8 TiB take 8 GiB and what was copied. */
+    static final int MAX_BLOCKS = 1 << 21;
 
     private final BlockSource volume;
     private final ExtentSet free;
-    private final Set<Long> visited = new HashSet<>();
+    private final LongSet visited = new LongSet();
 
     /** @param free what $Bitmap calls free: a block of ours in there contradicts it */
     ShadowBlocks(BlockSource volume, ExtentSet free) {
@@ -70,7 +69,8 @@ final class ShadowBlocks {
             throw new CorruptException(what, offset, "a block of its own", "one that was read before");
         }
         if (visited.size() > MAX_BLOCKS) {
-            throw new CorruptException(what, offset, "at most " + MAX_BLOCKS + " blocks of records", "more");
+            throw new UnsupportedException("the shadow copies of this NTFS volume have more than " + MAX_BLOCKS
+                    + " blocks of records, more than are read: delete some of them in the guest (vssadmin delete shadows)");
         }
         return block;
     }

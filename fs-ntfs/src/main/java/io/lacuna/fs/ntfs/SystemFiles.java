@@ -3,9 +3,7 @@ package io.lacuna.fs.ntfs;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.ExtentSet;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 
 /** The file system's own files: what $Bitmap must know of if it is to be believed. */
 final class SystemFiles {
@@ -58,43 +56,37 @@ final class SystemFiles {
     /**
      * Finds the clusters of all system files.
      *
-     * @throws CorruptException if one of their records cannot be read, or the boot file does not hold the boot sector
+     * @param free what the bitmap calls free
+     * @return a short phrase for the report
+     * @throws CorruptException if that takes in one of them, one of their records cannot be read, or the boot file does not hold
+     *     the boot sector
      */
-    List<NtfsStream> streams(VolumeInformation volume) throws IOException {
-        List<NtfsStream> streams = new ArrayList<>();
+    String requireUsed(VolumeInformation volume, ExtentSet free) throws IOException {
+        long[] clusters = new long[1];
         long last = volume.majorVersion() >= 3 ? FileRecord.SYSTEM_RECORDS - 1 : LAST_OF_OLD_VERSION;
         for (long number = 0; number <= last; number++) {
             FileRecord record = mft.record(number);
-            List<NtfsStream> own = mft.streams(record);
-            if (number == FileRecord.BOOT && own.stream().noneMatch(stream -> stream.position(0) == 0)) {
+            boolean[] atStart = new boolean[1];
+            mft.forEachStream(record, stream -> {
+                atStart[0] |= stream.position(0) == 0;
+                clusters[0] += usedClusters(stream, free);
+            });
+            if (number == FileRecord.BOOT && !atStart[0]) {
                 throw new CorruptException(record.describe() + ": its first byte", record.bytes().position(0),
                         "byte 0 of the volume", "another one");
             }
-            streams.addAll(own);
         }
-        return streams;
+        return "$Bitmap marks the " + clusters[0] + " clusters of the system files as in use";
     }
 
-    /**
-     * @param free what the bitmap calls free
-     * @return a short phrase for the report
-     * @throws CorruptException if that takes in a cluster of a system file
-     */
-    static String requireUsed(List<NtfsStream> streams, ExtentSet free) throws CorruptException {
-        long clusters = 0;
-        for (NtfsStream stream : streams) {
-            RunList runs = stream.runs();
-            for (int run = 0; run < runs.count(); run++) {
-                if (runs.lcn(run) == RunList.SPARSE) {
-                    continue;
-                }
-                long start = runs.lcn(run) * stream.clusterSize();
-                if (free.intersects(start, runs.length(run) * stream.clusterSize())) {
-                    throw new CorruptException("$Bitmap: clusters of " + stream.what(), start, "in use", "free");
-                }
-                clusters += runs.length(run);
+    private static long usedClusters(NtfsStream stream, ExtentSet free) throws CorruptException {
+        RunList runs = stream.runs();
+        for (int run = 0; run < runs.count(); run++) {
+            long start = runs.lcn(run) * stream.clusterSize();
+            if (runs.lcn(run) != RunList.SPARSE && free.intersects(start, runs.length(run) * stream.clusterSize())) {
+                throw new CorruptException("$Bitmap: clusters of " + stream.what(), start, "in use", "free");
             }
         }
-        return "$Bitmap marks the " + clusters + " clusters of the system files as in use";
+        return runs.placedCount();
     }
 }

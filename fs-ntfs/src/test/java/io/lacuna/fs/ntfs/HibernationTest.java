@@ -134,6 +134,13 @@ class HibernationTest {
         assertHibernated("cannot be read: ", torn);
     }
 
+    /** As many as nobody has, and each of them would have to be read. */
+    @Test
+    void moreOfThemThanAreReadAreADoubt() throws IOException {
+        NtfsEditor editor = volume("for name in {h,H}{i,I}{b,B}{e,E}{r,R}{f,F}il.sys; do head -c 4096 /dev/zero > $name; done");
+        assertHibernated("64 times or more", editor);
+    }
+
     /** NTFS-3G gives the first user file record 64. */
     private static int fileNumber(NtfsEditor editor) throws IOException {
         return 64;

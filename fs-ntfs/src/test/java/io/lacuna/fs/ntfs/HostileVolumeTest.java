@@ -11,7 +11,9 @@ import io.lacuna.fixtures.ByteArraySource;
 import java.io.EOFException;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -111,5 +113,32 @@ class HostileVolumeTest {
                 System.arraycopy(saved, 0, editor.bytes, record, saved.length);
             }
         });
+    }
+
+    /** To say so costs nothing, to read it what it says. */
+    @Test
+    void streamsThatAreLargerThanTheVolumeAreRefused() throws IOException {
+        NtfsEditor overlapping = NtfsVolumes.small();
+        long clusters = overlapping.clusterCount();
+        replaceLog(overlapping, 2 * (clusters - 1) * 4096, List.of(new NtfsRecords.Run(0, clusters - 1),
+                new NtfsRecords.Run(1, clusters - 1)));
+        Refusals.assertCorrupt("clusters of all runs", overlapping);
+        NtfsEditor sparse = NtfsVolumes.small();
+        long log = sparse.firstRun(2, NtfsEditor.DATA) / 4096;
+        replaceLog(sparse, 5L << 30, List.of(new NtfsRecords.Run(log, 64), new NtfsRecords.Run(-1, (5 << 18) - 64)));
+        Refusals.assertCorrupt("$LogFile: size", sparse);
+    }
+
+    private static void replaceLog(NtfsEditor editor, long size, List<NtfsRecords.Run> runs) {
+        List<byte[]> attributes = new ArrayList<>();
+        editor.record(2, record -> {
+            for (int type : new int[] {0x10, 0x30}) {
+                byte[] attribute = new byte[record.getInt(NtfsEditor.attributeOffset(record, type) + 4)];
+                record.get(NtfsEditor.attributeOffset(record, type), attribute);
+                attributes.add(attribute);
+            }
+        });
+        attributes.add(NtfsRecords.nonResident(NtfsEditor.DATA, 0, size, size, size, runs));
+        editor.volume.put(editor.recordOffset(2), NtfsRecords.record(2, 2, 0, attributes));
     }
 }
