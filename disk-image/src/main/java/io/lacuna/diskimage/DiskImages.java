@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.stream.Stream;
 
@@ -70,6 +71,10 @@ public final class DiskImages {
         }
     }
 
+    /** How files of the formats that name other files are called. */
+    private static final Map<String, List<String>> SUFFIXES = Map.of("qcow2", List.of("qcow2", "qcow"), "vmdk", List.of("vmdk"),
+            "vhd", List.of("vhd", "avhd", "vpc"), "vhdx", List.of("vhdx", "avhdx"), "vdi", List.of("vdi"));
+
     /** @return the names of all formats that can be read, "raw" first */
     public static List<String> formatNames() {
         Stream<String> others = formats().stream().map(DiskImageFormat::name).filter(name -> !name.equals(RawFormat.NAME)).sorted();
@@ -124,7 +129,7 @@ public final class DiskImages {
             List<String> remarks = HostGuard.ofImage(file, options);
             FileIdentity identity = file.identity();
             DiskImageFormat format = options.format() == null ? probe(file) : named(options.format(), file);
-            LinkedFiles links = LinkedFiles.of(file, options, undo);
+            LinkedFiles links = LinkedFiles.of(file, believed(file, format.name(), options), undo);
             String savedMemory = options.access() == Access.COPY ? HostGuard.savedMemory(file, remarks) : null;
             DiskImage image = format.open(undo == null ? file : undo.wrap(file), links);
             opened = true;
@@ -134,6 +139,18 @@ public final class DiskImages {
                 file.close();
             }
         }
+    }
+
+    /**
+     * Who names a file as its format does says what it is, as with --format. That counts for a copy, which writes to nothing that
+     * the image names.
+     */
+    private static Options believed(NativeFile file, String format, Options options) {
+        String name = file.path().toString();
+        boolean named = SUFFIXES.getOrDefault(format, List.of()).contains(name.substring(name.lastIndexOf('.') + 1));
+        return options.format() != null || options.access() != Access.COPY || !named ? options
+                : new Options(options.access(), format, options.allowedBackingDirectories(), options.beneathReaders(),
+                options.held());
     }
 
     private static OpenedImage opened(DiskImage image, NativeFile file, FileIdentity identity, Options options,

@@ -95,6 +95,11 @@ final class LinkedFiles implements ImageLinks {
             throw new UnsupportedException("the chain of backing files is longer than " + LONGEST_CHAIN).in(file.path());
         }
         Path path = resolve("backing file", name);
+        if (isInDoubt() && options.access() == Access.COPY) {
+            throw new UnsafeException("the image names the file " + quoted(name) + ", whose data the copy would hold, and that "
+                    + "this is no raw disk is known only from a signature that its guest could have written; if it is none, say so "
+                    + "with --format");
+        }
         if (format == null) {
             throw new UnsupportedException("the image does not record the format of its backing file " + quoted(name)
                     + ", and it is not guessed, for a guest could have chosen it; record it with: qemu-img rebase -u -F FORMAT "
@@ -126,7 +131,7 @@ final class LinkedFiles implements ImageLinks {
     @Override
     public HostFile openDataFile(String name) throws IOException {
         Path path = resolve("data file", name);
-        if (options.format() == null && options.access() != Access.INSPECT && file.size() >= SMALLEST_DISK) {
+        if (isInDoubt() && options.access() != Access.INSPECT) {
             throw new UnsafeException("the image names the file " + quoted(name) + ", which a run would write to, and that this "
                     + "is no raw disk is known only from a signature that its guest could have written; if it is none, say so "
                     + "with --format");
@@ -143,6 +148,11 @@ final class LinkedFiles implements ImageLinks {
                 data.close();
             }
         }
+    }
+
+    /** @return whether the image may be a raw disk, whose guest wrote all that is in it */
+    private boolean isInDoubt() throws IOException {
+        return options.format() == null && file.size() >= SMALLEST_DISK;
     }
 
     private NativeFile open(Path path, String name, Access access) throws IOException {

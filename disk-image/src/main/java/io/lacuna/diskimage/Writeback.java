@@ -1,6 +1,7 @@
 package io.lacuna.diskimage;
 
 import java.io.Closeable;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.Semaphore;
 import java.util.function.IntSupplier;
@@ -11,6 +12,7 @@ import java.util.function.IntSupplier;
  */
 public final class Writeback implements Closeable {
 
+    private final Path path;
     private final IntSupplier descriptor;
     private final Runnable atEnd;
     private final Semaphore wanted = new Semaphore(0);
@@ -18,7 +20,8 @@ public final class Writeback implements Closeable {
     private volatile boolean ended;
     private volatile Errno failure;
 
-    private Writeback(IntSupplier descriptor, Runnable atEnd) {
+    private Writeback(Path path, IntSupplier descriptor, Runnable atEnd) {
+        this.path = path;
         this.descriptor = descriptor;
         this.atEnd = atEnd;
         // In a thread of its own, for the call waits where the device's queue is full.
@@ -30,17 +33,29 @@ public final class Writeback implements Closeable {
     /** @param file a regular file that this program writes */
     public static Writeback of(Path file) {
         int descriptor = LinuxHost.open(LinuxHost.bytes(file.toAbsolutePath()), LinuxHost.O_RDONLY | LinuxHost.O_CLOEXEC, 0);
-        return new Writeback(() -> descriptor, descriptor < 0 ? () -> { } : () -> LinuxHost.close(descriptor));
+        return new Writeback(file, () -> descriptor, descriptor < 0 ? () -> { } : () -> LinuxHost.close(descriptor));
     }
 
     /** @param file closes this before its descriptor */
     static Writeback of(NativeFile file) {
-        return new Writeback(file::number, () -> { });
+        return new Writeback(file.path(), file::number, () -> { });
     }
 
     /** @return why the host could not begin to write something out, which it may tell nobody else; null if all is well */
     Errno failure() {
         return failure;
+    }
+
+    /**
+     * Begins nothing any more, and is to be called before the last sync.
+     *
+     * @throws IOException if the host could not begin to write something out, which it may tell nobody else
+     */
+    public void end() throws IOException {
+        stop();
+        if (failure != null) {
+            throw failure.in(path, "sync_file_range");
+        }
     }
 
     /**
@@ -75,6 +90,11 @@ public final class Writeback implements Closeable {
 
     @Override
     public void close() {
+        stop();
+        atEnd.run();
+    }
+
+    private void stop() {
         ended = true;
         wanted.release();
         boolean interrupted = false;
@@ -86,7 +106,6 @@ public final class Writeback implements Closeable {
                 interrupted = true;
             }
         }
-        atEnd.run();
         if (interrupted) {
             Thread.currentThread().interrupt();
         }

@@ -104,19 +104,25 @@ public final class Copier {
                         + "it as such a disk, or its partitions are not found.");
             }
             long written;
+            long hostBytes;
+            long length;
             try (ImageWriter writer = options.to().writer(file.file(), request);
                     Writeback writeback = Writeback.of(file.temporary())) {
                 written = new CopyRun(image.guest(), wanted, writer, writeback).run(progress);
                 writer.finish();
                 requireUnchanged();
-                file.complete();
+                writeback.end();
+                file.sync();
+                hostBytes = hostBytes(file.temporary());
+                length = Files.size(file.temporary());
+                file.publish().ifPresent(remarks::add);
             } catch (DiskFormatException e) {
                 throw e;
             } catch (IOException e) {
                 throw file.explain(e, wanted.totalBytes());
             }
             CopyReport.Copy copy = new CopyReport.Copy(out.toString(), options.to().word(),
-                    parent == null ? null : parent.path().toString(), virtualSize, hostBytes(), Files.size(out), written,
+                    parent == null ? null : parent.path().toString(), virtualSize, hostBytes, length, written,
                     stored.totalBytes() - wanted.totalBytes(), Math.max(0, wanted.totalBytes() - written));
             return new CopyReport(report(volumes, stored, layers, startNanos), copy);
         }
@@ -187,8 +193,8 @@ public final class Copier {
         }
     }
 
-    private long hostBytes() throws IOException {
-        try (OpenedImage copy = DiskImages.open(out, new DiskImages.Options(DiskImages.Access.INSPECT, "raw", List.of()))) {
+    private static long hostBytes(Path file) throws IOException {
+        try (OpenedImage copy = DiskImages.open(file, new DiskImages.Options(DiskImages.Access.INSPECT, "raw", List.of()))) {
             return copy.file().hostBytes();
         }
     }

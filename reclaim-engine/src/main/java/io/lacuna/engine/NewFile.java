@@ -13,13 +13,18 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.Stream;
 
 /**
  * A file that gets its name only when it is complete and durable. Until then it has another name beside it, and is deleted
@@ -30,6 +35,8 @@ final class NewFile implements Closeable {
     /** With less room than this, a failed write is taken for a full disk whatever it says. */
     private static final long NO_ROOM = 4 << 20;
 
+    /** rw-rw-rw- */
+    private static final int READ_AND_WRITE = 0666;
     private static final String PREFIX = ".lacuna-copy-";
 
     private final Path named;
@@ -72,7 +79,9 @@ final class NewFile implements Closeable {
         boolean usable = false;
         try {
             // Never opens what is there: neither a file nor a link that somebody put in its place.
-            Files.newByteChannel(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE).close();
+            // For its owner alone until it is known who may read it.
+            Files.newByteChannel(temporary, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))).close();
             restrict(temporary, exists ? target : null, sources);
             Runtime.getRuntime().addShutdownHook(begun.atExit);
             begun.file = new RandomAccessFile(temporary.toFile(), "rw");
@@ -89,7 +98,7 @@ final class NewFile implements Closeable {
 
     /** Before it holds anything: who may not read a source may not read the copy; a file that is replaced keeps its mode. */
     private static void restrict(Path temporary, Path replaced, List<ImageLayer> sources) throws IOException {
-        Set<PosixFilePermission> allowed = Files.getPosixFilePermissions(replaced == null ? temporary : replaced);
+        Set<PosixFilePermission> allowed = replaced == null ? ofNewFiles() : Files.getPosixFilePermissions(replaced);
         if (replaced == null) {
             for (ImageLayer layer : sources) {
                 allowed.retainAll(Files.getPosixFilePermissions(layer.path()));
@@ -98,6 +107,24 @@ final class NewFile implements Closeable {
         allowed.add(PosixFilePermission.OWNER_READ);
         allowed.add(PosixFilePermission.OWNER_WRITE);
         Files.setPosixFilePermissions(temporary, allowed);
+    }
+
+    /** @return what the process' mask leaves of a new file's permissions; the owner's alone where the kernel does not tell it */
+    private static Set<PosixFilePermission> ofNewFiles() throws IOException {
+        Set<PosixFilePermission> allowed = EnumSet.noneOf(PosixFilePermission.class);
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/status"))) {
+            int mask = lines.filter(line -> line.startsWith("Umask:")).findFirst()
+                    .map(line -> Integer.parseInt(line.substring(6).strip(), 8)).orElse(0077);
+            PosixFilePermission[] all = PosixFilePermission.values();
+            for (int bit = 0; bit < all.length; bit++) {
+                if ((READ_AND_WRITE & ~mask & 0400 >> bit) != 0) {
+                    allowed.add(all[bit]);
+                }
+            }
+        } catch (NumberFormatException | NoSuchFileException untold) {
+            allowed.clear();
+        }
+        return allowed;
     }
 
     private static void requireReplaceable(Path named, List<ImageLayer> sources, boolean force) throws IOException {
@@ -139,10 +166,18 @@ final class NewFile implements Closeable {
         return target.getParent().toRealPath().resolve(target.getFileName());
     }
 
-    /** Makes what was written durable, and gives it its name. */
-    void complete() throws IOException {
+    /** Makes what was written durable; nothing is written after it. */
+    void sync() throws IOException {
         file.getChannel().force(true);
         file.close();
+    }
+
+    /**
+     * Gives it its name.
+     *
+     * @return what a reader of the report should know, a sentence: from the moment it has its name nothing fails any more
+     */
+    Optional<String> publish() throws IOException {
         if (replaced != null) {
             Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } else {
@@ -151,6 +186,10 @@ final class NewFile implements Closeable {
         }
         try (FileChannel directory = FileChannel.open(target.getParent(), StandardOpenOption.READ)) {
             directory.force(true);
+            return Optional.empty();
+        } catch (IOException e) {
+            return Optional.of("The copy is complete and durable, but the directory could not be synced (" + e + "): a power cut "
+                    + "in the next seconds may take the name from it.");
         }
     }
 

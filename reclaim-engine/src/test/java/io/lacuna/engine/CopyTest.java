@@ -262,6 +262,37 @@ class CopyTest {
         assertEquals(1, directory.toFile().list().length);
     }
 
+    /** As a raw disk's guest can make it: the copy would hand another's disk over to it. */
+    @Test
+    void aSignatureThatAGuestCouldHaveWrittenBringsNoOtherDisk() throws IOException {
+        Path guest = directory.resolve("guest.raw");
+        Tools.shell("cd \"$1\"; head -c 1M /dev/urandom > neighbour.raw\n"
+                + "qemu-img create -q -f qcow2 -b neighbour.raw -F raw evil; truncate -s 4M guest.raw\n"
+                + "dd if=evil of=guest.raw conv=notrunc status=none; sync", directory);
+        Path out = directory.resolve("out.raw");
+        refused("--format", copy(guest, out, CopyOptions.to(OutputFormat.RAW)));
+        assertTrue(Files.notExists(out));
+        // Who calls it so, or says so, knows.
+        copied(guest, out, new CopyOptions(OutputFormat.RAW, "qcow2", List.of(), Set.of(), false, false, false,
+                VolumeOptions.NONE));
+        copied(Files.move(guest, directory.resolve("guest.qcow2")), out, options(OutputFormat.RAW, false, false, true));
+        assertEquals(-1, Files.mismatch(out, directory.resolve("neighbour.raw")));
+    }
+
+    /** QEMU fills in only what it is asked to write of a new block. */
+    @Test
+    void whatQemuAddsToAnEmptyCopyShowsNothingElse() throws IOException {
+        Path blank = directory.resolve("blank.raw");
+        Tools.shell("truncate -s 64M \"$1\"", blank);
+        for (OutputFormat format : List.of(OutputFormat.VHD, OutputFormat.VHDX, OutputFormat.VMDK, OutputFormat.VDI,
+                OutputFormat.QCOW2)) {
+            Path out = directory.resolve("blank." + format.word());
+            copied(blank, out, CopyOptions.to(format));
+            String driver = format == OutputFormat.VHD ? "vpc" : format.word();
+            Tools.shell("qemu-io -f $2 -c 'write -P 1 1M 512' -c 'read -P 0 0 1M' -c 'read -P 0 1049088 7M' \"$1\"", out, driver);
+        }
+    }
+
     /** Neither while it is written nor afterwards may more people read the copy than the source. */
     @Test
     void aCopyIsAsPrivateAsItsSource() throws IOException {

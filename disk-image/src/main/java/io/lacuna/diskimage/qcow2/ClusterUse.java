@@ -15,7 +15,7 @@ final class ClusterUse {
     static final int COMPRESSED = 3;
 
     /** Ours: tables of zeros in holes of the file cost nothing to make, so hostile ones must not cost much to read. */
-    private static final long MAX_TABLES_IN_HOLES = 1L << 30;
+    static final long MAX_TABLES_IN_HOLES = 1L << 30;
 
     private final Qcow2Header header;
     private final BlockSource file;
@@ -95,10 +95,15 @@ final class ClusterUse {
         if (length > 0 && !stored.intersects(offset, length)) {
             bytesInHoles += length;
             if (bytesInHoles > MAX_TABLES_IN_HOLES) {
-                throw new UnsupportedException("the image keeps more than " + (MAX_TABLES_IN_HOLES >> 30)
-                        + " GiB of empty tables in holes of its file: convert it with 'qemu-img convert' first");
+                throw tablesInHoles();
             }
         }
+    }
+
+    /** @return the error that there are too many of them, to be thrown */
+    static UnsupportedException tablesInHoles() {
+        return new UnsupportedException("the image keeps more than " + (MAX_TABLES_IN_HOLES >> 30)
+                + " GiB of empty tables in holes of its file: convert it with 'qemu-img convert' first");
     }
 
     /**

@@ -7,6 +7,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.function.Predicate;
 
 /** The disk as the guest reads it: through the active L1 table, neighbouring clusters in one read. */
@@ -116,6 +117,7 @@ final class Qcow2Guest implements BlockSource {
 
     /** @return the ranges of the disk whose pieces are of such a kind */
     ExtentSet ranges(Predicate<L2Entry.Kind> wanted) throws IOException {
+        requireTablesOfTheirOwn();
         ExtentSet.Builder ranges = ExtentSet.builder();
         forEachPiece(0, size(), piece -> {
             if (wanted.test(piece.kind)) {
@@ -123,6 +125,40 @@ final class Qcow2Guest implements BlockSource {
             }
         });
         return ranges.build();
+    }
+
+    /** Tables that are named again and again, or lie in holes, cost their maker nothing, and whoever walks them what they say. */
+    private void requireTablesOfTheirOwn() throws IOException {
+        long clusters = (file.size() >>> header.clusterBits()) + 1;
+        // 4 Mi of them are as many as there can be: in half the memory where their numbers are small enough.
+        int[] small = clusters <= Integer.MAX_VALUE ? new int[l1.length] : null;
+        long[] large = small == null ? new long[l1.length] : null;
+        int count = 0;
+        for (int i = 0; i < l1.length; i++) {
+            long table = entries.l2Offset(l1[i], i, header.l1Offset()) >>> header.clusterBits();
+            if (table > 0 && table < clusters) {
+                if (small != null) {
+                    small[count++] = (int) table;
+                } else {
+                    large[count++] = table;
+                }
+            }
+        }
+        if (small != null) {
+            Arrays.sort(small, 0, count);
+        } else {
+            Arrays.sort(large, 0, count);
+        }
+        for (int i = 1; i < count; i++) {
+            if (small != null ? small[i] == small[i - 1] : large[i] == large[i - 1]) {
+                throw new CorruptException("L1 table: L2 table", (small != null ? small[i] : large[i]) << header.clusterBits(),
+                        "named once", "named again").in(file.path());
+            }
+        }
+        long host = file.hostBytes();
+        if (host >= 0 && ((long) count << header.clusterBits()) - host > ClusterUse.MAX_TABLES_IN_HOLES) {
+            throw ClusterUse.tablesInHoles().in(file.path());
+        }
     }
 
     private void forEachPiece(long offset, long length, PieceSink sink) throws IOException {

@@ -68,7 +68,9 @@ final class VhdWriter extends BlockWriter {
         file().write(TABLE_OFFSET, table);
         file().write(HEADER_OFFSET, header());
         byte[] footer = footer();
-        long end = stored() == 0 ? firstData : dataOffset(stored() - 1) + BLOCK;
+        // Without a block right behind the table, where QEMU puts the first one, and so this footer out of the way: it fills in
+        // only what it is asked to write.
+        long end = stored() == 0 ? TABLE_OFFSET + table.capacity() : dataOffset(stored() - 1) + BLOCK;
         file().write(end, footer);
         file().write(0, footer);
     }

@@ -72,6 +72,32 @@ class Qcow2HostileTest {
                 file.write(entries);
             }
         }));
+        images.add(hostile("l1-same-stored", file -> { // the same, and the table has every second cluster
+            file.seek(40);
+            long l1 = file.readLong();
+            file.seek(l1);
+            long l2 = file.readLong() & 0x00FF_FFFF_FFFF_FE00L;
+            file.seek(24);
+            file.writeLong(4L << 20 << 29);
+            file.setLength(64 << 20);
+            ints(file, 36, 4 << 20);
+            file.seek(40);
+            file.writeLong(16 << 20);
+            byte[] table = new byte[65536];
+            for (int i = 0; i < table.length; i += 16) {
+                java.nio.ByteBuffer.wrap(table).putLong(i, 48 << 20);
+            }
+            file.seek(l2);
+            file.write(table);
+            byte[] entries = new byte[1 << 20];
+            for (int i = 0; i < entries.length; i += 8) {
+                java.nio.ByteBuffer.wrap(entries).putLong(i, l2);
+            }
+            file.seek(16 << 20);
+            for (int i = 0; i < 32; i++) {
+                file.write(entries);
+            }
+        }));
         images.add(hostile("l1-holes", file -> { // 4 Mi L2 tables in holes
             file.setLength(1L << 40);
             ints(file, 36, 4 << 20);
@@ -115,7 +141,8 @@ class Qcow2HostileTest {
                 Qcow2HostileTest.class.getName()));
         images.forEach(image -> command.add(image.toString()));
         String said = Tools.ok(command.toArray(String[]::new));
-        assertTrue(said.contains("l1: refused") && said.contains("l1-same: refused") && said.contains("l1-holes: refused"),
+        assertTrue(said.contains("l1: refused") && said.contains("l1-same: refused")
+                && said.contains("l1-same-stored: refused") && said.contains("l1-holes: refused"),
                 said);
     }
 
@@ -127,6 +154,7 @@ class Qcow2HostileTest {
             String outcome;
             try (DiskImage disk = Images.open(path, false)) {
                 disk.guest().read(0, java.nio.ByteBuffer.allocate(65536));
+                disk.mayHoldData();
                 outcome = "planned " + disk.plan(Images.request(ExtentSet.ofRange(0, 1 << 20))).plannedBytes();
             } catch (DiskFormatException | EOFException e) {
                 outcome = "refused: " + e.getMessage();
