@@ -49,6 +49,10 @@ final class ImageUsers {
                 remarks.add(refuseWriter(user));
             }
         }
+        if (others == Lease.UNKNOWN && !Processes.seesThoseOfOthers()) {
+            remarks.add("Whether a program of another user has the image open could not be told: run as root"
+                    + (file.isBlockDevice() ? "" : ", or as the image's owner,") + " to know.");
+        }
         Lease writers = file.isWritable() ? file.writersBefore() : others;
         if (writers != Lease.GRANTED && !file.isBlockDevice()) {
             explain(file, writers, users, remarks);

@@ -54,6 +54,11 @@ final class Processes {
         return users;
     }
 
+    /** @return whether this process may look into those of other users; the first one is root's, or hidden */
+    static boolean seesThoseOfOthers() {
+        return new File("/proc/1/fd").list() != null;
+    }
+
     /** @return the processes that have this file mapped; slower than by descriptor, for it reads all maps */
     static List<User> mapping(FileStatus file) {
         // maps: range, permissions, offset, device (hexadecimal), inode, path
