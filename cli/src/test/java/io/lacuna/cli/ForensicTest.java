@@ -176,9 +176,17 @@ class ForensicTest {
             words.set(words.indexOf("-Djava.io.tmpdir=" + directory), "-Djava.io.tmpdir=" + out);
             Tools.Result result = Tools.run(words.toArray(String[]::new));
             assertEquals(0, result.status(), command + ": " + result.output());
-            boolean told = result.output().contains("Whether a program of another user has the image open could not be told");
+            boolean told = result.output().contains("Whether a program of another user has " + image);
             assertTrue(told || !command.get(0).equals("inspect"), command + ": " + result.output());
         }
+        // Whoever writes has to know.
+        Tools.shell("chmod 0666 \"$1\"", image);
+        List<String> words = new ArrayList<>(List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"));
+        words.addAll(ownProcess(List.of("reclaim", image)));
+        words.set(words.indexOf("-Djava.io.tmpdir=" + directory), "-Djava.io.tmpdir=" + out);
+        Tools.Result result = Tools.run(words.toArray(String[]::new));
+        assertEquals(3, result.status(), result.output());
+        assertTrue(result.output().contains("run as root, or as the image's owner"), result.output());
     }
 
     @Test

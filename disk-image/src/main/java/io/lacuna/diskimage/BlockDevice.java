@@ -76,6 +76,12 @@ final class BlockDevice {
 
     /** @return what tells a node of this device, of its disk if it is a partition, or of one of its partitions */
     static Predicate<FileStatus> sharingStorageWith(FileStatus status) {
+        Set<String> numbers = numbersSharingStorageWith(status);
+        return other -> other.isBlockDevice() && numbers.contains(other.deviceNumber());
+    }
+
+    /** @return "major:minor" of this device, of its disk if it is a partition, and of its partitions */
+    static Set<String> numbersSharingStorageWith(FileStatus status) {
         Set<String> numbers = new HashSet<>(Set.of(status.deviceNumber()));
         try {
             Path folder = SYSFS.resolve(status.deviceNumber()).toRealPath();
@@ -88,7 +94,7 @@ final class BlockDevice {
         } catch (IOException e) {
             // Without sysfs only the device itself is recognised.
         }
-        return other -> other.isBlockDevice() && numbers.contains(other.deviceNumber());
+        return numbers;
     }
 
     private static List<Path> partitions(Path folder) throws IOException {

@@ -13,7 +13,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 import java.util.ServiceLoader;
 import java.util.stream.Stream;
 
@@ -74,6 +76,11 @@ public final class DiskImages {
     /** How files of the formats that name other files are called. */
     private static final Map<String, List<String>> SUFFIXES = Map.of("qcow2", List.of("qcow2", "qcow"), "vmdk", List.of("vmdk"),
             "vhd", List.of("vhd", "avhd", "vpc"), "vhdx", List.of("vhdx", "avhdx"), "vdi", List.of("vdi"));
+
+    /** Compiled only for a copy. */
+    private static final class VmdkExtent {
+        private static final Pattern NAME = Pattern.compile(".+-(?:flat|delta|sesparse|[sf]\\d{3,})\\.[^.]+");
+    }
 
     /** @return the names of all formats that can be read, "raw" first */
     public static List<String> formatNames() {
@@ -146,8 +153,10 @@ public final class DiskImages {
      * the image names.
      */
     private static Options believed(NativeFile file, String format, Options options) {
-        String name = file.path().toString();
-        boolean named = SUFFIXES.getOrDefault(format, List.of()).contains(name.substring(name.lastIndexOf('.') + 1));
+        String name = file.path().getFileName().toString().toLowerCase(Locale.ROOT);
+        // A flat extent of a VMDK is a raw disk, whatever it is called.
+        boolean named = SUFFIXES.getOrDefault(format, List.of()).contains(name.substring(name.lastIndexOf('.') + 1))
+                && !VmdkExtent.NAME.matcher(name).matches();
         return options.format() != null || options.access() != Access.COPY || !named ? options
                 : new Options(options.access(), format, options.allowedBackingDirectories(), options.beneathReaders(),
                 options.held());

@@ -2,6 +2,7 @@ package io.lacuna.diskimage;
 
 import io.lacuna.blockio.UnsafeException;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -9,6 +10,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Predicate;
 
 /**
@@ -33,6 +35,7 @@ final class ImageUsers {
      */
     static List<String> check(NativeFile file) throws IOException {
         refuseVmwareLocks(file);
+        refuseEsxLocks(file);
         Lease others = othersThan(file);
         if (others == Lease.GRANTED) {
             return List.of();
@@ -42,6 +45,7 @@ final class ImageUsers {
         List<String> remarks = refuseLoopDevices(related);
         if (file.isBlockDevice()) {
             refuseNvmeTargets(Path.of("/sys/kernel/config/nvmet/subsystems"), related);
+            refuseXenGuests(Path.of("/sys/bus/xen-backend/devices"), BlockDevice.numbersSharingStorageWith(file.status()));
         }
         List<Processes.User> users = Processes.having(related);
         for (Processes.User user : users) {
@@ -49,15 +53,29 @@ final class ImageUsers {
                 remarks.add(refuseWriter(user));
             }
         }
-        if (others == Lease.UNKNOWN && !Processes.seesThoseOfOthers()) {
-            remarks.add("Whether a program of another user has the image open could not be told: run as root"
-                    + (file.isBlockDevice() ? "" : ", or as the image's owner,") + " to know.");
+        if (others == Lease.UNKNOWN) {
+            tellWhoCannotBeSeen(file, remarks);
         }
         Lease writers = file.isWritable() ? file.writersBefore() : others;
         if (writers != Lease.GRANTED && !file.isBlockDevice()) {
             explain(file, writers, users, remarks);
         }
         return remarks;
+    }
+
+    /** Programs that take no locks of QEMU's, such as VirtualBox. Whoever writes must know that there are none. */
+    private static void tellWhoCannotBeSeen(NativeFile file, List<String> remarks) throws IOException {
+        if (!file.isBlockDevice() && Lease.isDecidedElsewhere(file.path(), file.number())) {
+            remarks.add("Programs of other hosts that have " + file.path() + " open cannot be seen from here.");
+        } else if (!Processes.seesThoseOfOthers()) {
+            String owner = file.isBlockDevice() ? "" : ", or as the image's owner";
+            if (file.isWritable()) {
+                throw new UnsafeException("whether a program of another user has the image open cannot be told: run as root"
+                        + owner);
+            }
+            remarks.add("Whether a program of another user has " + file.path() + " open could not be told: run as root" + owner
+                    + ", to know.");
+        }
     }
 
     /** For a look only: every user is a remark. */
@@ -173,6 +191,33 @@ final class ImageUsers {
         }
     }
 
+    /** Xen's block backend opens a guest's device in the kernel, not exclusively, and no process shows it. */
+    static void refuseXenGuests(Path devices, Set<String> numbers) throws IOException {
+        if (!Files.isDirectory(devices)) {
+            return;
+        }
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(devices, "vbd-*")) {
+            for (Path device : all) {
+                refuseXenGuest(device, numbers);
+            }
+        } catch (DirectoryIteratorException e) {
+            throw e.getCause();
+        }
+    }
+
+    private static void refuseXenGuest(Path device, Set<String> numbers) throws IOException {
+        try {
+            // major:minor, hexadecimal
+            String[] number = Files.readString(device.resolve("physical_device")).strip().split(":");
+            if (number.length == 2 && numbers.contains(Integer.parseInt(number[0], 16) + ":" + Integer.parseInt(number[1], 16))) {
+                throw new UnsafeException("the device is in use: a Xen guest has it (" + device.getFileName()
+                        + "); shut that guest down first");
+            }
+        } catch (NoSuchFileException goneMeanwhile) {
+            return;
+        }
+    }
+
     /** @return the file behind a loop device; null if there is none, or no longer */
     private static FileStatus backingFile(Path loop) throws IOException {
         Path attribute = loop.resolve("loop/backing_file");
@@ -200,6 +245,26 @@ final class ImageUsers {
                 throw new UnsafeException("VMware holds the image (" + lock.getFileName()
                         + " lies beside it); shut the machine down, or delete that lock if its machine is known to be off");
             }
+        }
+    }
+
+    /** ESXi on NFS, which has no locks that other hosts see, keeps a file beside the disk for as long as its machine runs. */
+    private static void refuseEsxLocks(NativeFile file) throws IOException {
+        Path directory = file.realPath().getParent();
+        if (file.isBlockDevice() || directory == null) {
+            return;
+        }
+        try (DirectoryStream<Path> locks = Files.newDirectoryStream(directory, ".lck-*")) {
+            for (Path lock : locks) {
+                if (Files.isRegularFile(lock)) {
+                    throw new UnsafeException("VMware ESXi holds a disk in the image's directory (" + lock.getFileName()
+                            + " lies there); shut the machine down, or delete that lock if its machine is known to be off");
+                }
+            }
+        } catch (AccessDeniedException | NoSuchFileException unseen) {
+            return;
+        } catch (DirectoryIteratorException e) {
+            throw e.getCause();
         }
     }
 

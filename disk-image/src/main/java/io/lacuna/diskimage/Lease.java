@@ -19,16 +19,12 @@ enum Lease {
     /** It cannot be told: not our file, a device, a file system whose server decides. */
     UNKNOWN;
 
-    /** linux/magic.h: NFS, SMB (three), FUSE, 9P, Ceph. A refusal there may be for the server's own reasons. */
+    /** linux/magic.h: NFS, SMB (three), FUSE, 9P, Ceph, GFS2, OCFS2. Other hosts may have the file, whatever this kernel says. */
     private static final Set<Long> REMOTE = Set.of(0x6969L, 0xFF534D42L, 0xFE534D42L, 0x517BL, 0x65735546L, 0x01021997L,
-            0x00C36400L);
+            0x00C36400L, 0x01161970L, 0x7461636FL);
 
     static Lease ask(Path path, int descriptor, boolean writes) throws IOException {
-        byte[] status = new byte[256];
-        if (LinuxHost.fstatfs(descriptor, status) != 0) {
-            throw Errno.failure(path, "fstatfs");
-        }
-        if (REMOTE.contains(ByteBuffer.wrap(status).order(ByteOrder.nativeOrder()).getLong() & 0xFFFF_FFFFL)) {
+        if (isDecidedElsewhere(path, descriptor)) {
             return UNKNOWN;
         }
         // Whoever opens the file in this moment waits for us, and a signal tells us so; this one does nothing by default.
@@ -43,5 +39,14 @@ enum Lease {
             throw Errno.failure(path, "fcntl F_SETLEASE F_UNLCK");
         }
         return GRANTED;
+    }
+
+    /** @return whether other hosts may have the file open, or a server speaks for it */
+    static boolean isDecidedElsewhere(Path path, int descriptor) throws IOException {
+        byte[] status = new byte[256];
+        if (LinuxHost.fstatfs(descriptor, status) != 0) {
+            throw Errno.failure(path, "fstatfs");
+        }
+        return REMOTE.contains(ByteBuffer.wrap(status).order(ByteOrder.nativeOrder()).getLong() & 0xFFFF_FFFFL);
     }
 }

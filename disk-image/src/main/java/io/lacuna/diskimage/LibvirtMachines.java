@@ -6,11 +6,13 @@ import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -38,8 +40,11 @@ public final class LibvirtMachines {
         return new LibvirtMachines(folders);
     }
 
-    /** @return every file or device that a description names, with its machine's name; what cannot be read is left out */
-    public Map<Path, String> disks() {
+    /**
+     * @param unseen receives the folders and descriptions that this user may not look into, or that cannot be read
+     * @return every file or device that a description names, with its machine's name
+     */
+    public Map<Path, String> disks(Consumer<Path> unseen) {
         Map<Path, String> disks = new LinkedHashMap<>();
         for (Path folder : folders) {
             if (!Files.isDirectory(folder)) {
@@ -47,20 +52,23 @@ public final class LibvirtMachines {
             }
             try (DirectoryStream<Path> descriptions = Files.newDirectoryStream(folder, "*.xml")) {
                 for (Path description : descriptions) {
-                    add(description, disks);
+                    add(description, disks, unseen);
                 }
             } catch (IOException | DirectoryIteratorException closed) {
-                // Not for us to see: then QEMU's own locks must tell.
+                unseen.accept(folder);
             }
         }
         return disks;
     }
 
-    private static void add(Path description, Map<Path, String> disks) {
+    private static void add(Path description, Map<Path, String> disks, Consumer<Path> unseen) {
         byte[] head;
         try (var in = Files.newInputStream(description)) {
             head = in.readNBytes(LONGEST_DESCRIPTION);
+        } catch (NoSuchFileException gone) {
+            return;
         } catch (IOException closed) {
+            unseen.accept(description);
             return;
         }
         String file = description.getFileName().toString();

@@ -143,6 +143,9 @@ final class SavedMemory {
         for (Path file : files) {
             String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
             String what = SUFFIXES.get(name.substring(Math.max(0, name.lastIndexOf('.'))));
+            if (name.startsWith("vm-") && name.contains("-state-suspend-")) {
+                what = "Proxmox' state of a suspended machine";
+            }
             if (what != null && Files.isRegularFile(file) && holdsMemory(file, name)) {
                 return Optional.of(what + " lies beside the image (" + file + "): resume it and shut it down, or, if it is of "
                         + "another machine or out of date, move it away");

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -187,6 +188,31 @@ class ImageUsersTest {
             System.out.println("check without users: " + (System.nanoTime() - start) / 1000 + " µs");
         }
         assertTrue(best < 100_000_000, best + " ns");
+    }
+
+    /** ESXi on NFS leaves them beside the disk for as long as the machine runs. */
+    @Test
+    void refusesADiskThatEsxiHolds() throws IOException {
+        Files.createFile(folder.resolve(".lck-3409000000000000"));
+        for (Access access : List.of(Access.WRITE, Access.PLAN)) {
+            assertTrue(refused(access).contains(".lck-3409000000000000"));
+        }
+        assertTrue(open(Access.INSPECT).get(0).contains(".lck-3409000000000000"));
+    }
+
+    /** As sysfs shows what Xen's backend has open. */
+    @Test
+    void refusesADeviceThatAXenGuestHas() throws IOException {
+        Path devices = Files.createDirectories(folder.resolve("devices"));
+        Path device = Files.createDirectories(devices.resolve("vbd-3-51712"));
+        Set<String> numbers = Set.of("253:26");
+        ImageUsers.refuseXenGuests(devices, numbers);
+        Files.writeString(device.resolve("physical_device"), "fd:1b\n");
+        ImageUsers.refuseXenGuests(devices, numbers);
+        Files.writeString(device.resolve("physical_device"), "fd:1a\n");
+        String why = assertThrows(UnsafeException.class, () -> ImageUsers.refuseXenGuests(devices, numbers)).reason();
+        assertTrue(why.contains("vbd-3-51712"), why);
+        ImageUsers.refuseXenGuests(folder.resolve("none"), numbers);
     }
 
     /** As configfs shows what nvmet exports. */

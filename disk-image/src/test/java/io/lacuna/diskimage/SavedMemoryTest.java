@@ -78,6 +78,7 @@ class SavedMemoryTest {
     /** Every sign by its own name: with it the disk is refused by name, for the whole machine, and without it it is not. */
     @ParameterizedTest
     @ValueSource(strings = {"vm.vmss", "vm.vmem", "vm.vmsn", "2024-01-01T00-00-00.sav", "GUID.vsv", "GUID.VMRS", "Snapshots/x.sav",
+        "vm-100-state-suspend-2024-01-01.raw",
         "../Snapshots/x.vmsn", "../Virtual Machines/x.vmrs", "../Virtual Machines/GUID/GUID.vsv"})
     void eachSignRefusesTheDisk(String name) throws IOException {
         for (Access access : List.of(Access.PLAN, Access.WRITE)) {

@@ -3,6 +3,7 @@ package io.lacuna.partition;
 import io.lacuna.blockio.BlockSource;
 import java.io.IOException;
 import java.util.List;
+import java.util.Set;
 
 /** Names what stands on a volume besides the file systems that have their own reader. */
 public final class VolumeSignatures {
@@ -27,6 +28,11 @@ public final class VolumeSignatures {
         Signatures signatures = signatures(partition);
         NestedTable.find(signatures, partition);
         return signatures.list();
+    }
+
+    /** @return where signatures stand, from the start of the volume: all copies of each, which {@link #scan} tells once */
+    public static Set<Long> places(BlockSource volume) throws IOException {
+        return signatures(volume).places();
     }
 
     private static Signatures signatures(BlockSource volume) throws IOException {

@@ -39,6 +39,8 @@ final class ChildSearch {
     private static final int LONGEST_CHAIN = 64;
 
     private final LibvirtMachines libvirt;
+    /** Complete once the disks are read. */
+    private final List<Path> libvirtUnseen = new ArrayList<>();
     /** By real path. */
     private final Map<Path, Base> bases = new ConcurrentHashMap<>();
     private final Map<Path, Parts> parts = new ConcurrentHashMap<>();
@@ -117,7 +119,7 @@ final class ChildSearch {
                 addDirectory(given, candidates, doubts);
             }
         }
-        addLibvirt(candidates);
+        addLibvirt(candidates, doubts);
         addHolders(image, candidates);
         Set<Path> owners = ownersOf(image, candidates, doubts);
         Map<Path, ChildImage> children = new LinkedHashMap<>();
@@ -300,13 +302,16 @@ final class ChildSearch {
         }
     }
 
-    private void addLibvirt(Map<Path, String> candidates) {
+    private void addLibvirt(Map<Path, String> candidates, Set<String> doubts) {
         Map<Path, String> disks;
         synchronized (this) {
             if (libvirtDisks == null) {
-                libvirtDisks = libvirt.disks();
+                libvirtDisks = libvirt.disks(libvirtUnseen::add);
             }
             disks = libvirtDisks;
+        }
+        for (Path unseen : libvirtUnseen) {
+            doubts.add("which disks the machines of libvirt have cannot be told, for " + unseen + " cannot be read: run as root");
         }
         disks.forEach((disk, machine) ->
                 candidates.putIfAbsent(real(disk), "disk of the libvirt machine '" + machine + "'"));

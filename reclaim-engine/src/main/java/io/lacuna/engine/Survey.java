@@ -43,6 +43,10 @@ final class Survey {
     private final VerityTrees verity = new VerityTrees();
     /** Bytes of each file system that is believed, by its volume's offset on the disk. */
     private final Map<Long, Long> fileSystemLengths = new HashMap<>();
+    /** Offsets of the swap areas that may go. */
+    private final Set<Long> swapAreas = new HashSet<>();
+    /** A volume with a file system that is not known to have been left cleanly; null if there is none. */
+    private SurveyedVolume inDoubt;
     private int looks;
     /** A volume whose file system could not be believed, so that it may reach past its partition; null if there is none. */
     private SurveyedVolume boundless;
@@ -80,6 +84,9 @@ final class Survey {
                 && !verity.covers(fileSystemLengths.getOrDefault(volume.offset(), -1L)) ? volume
                 : volume.refused("a dm-verity hash tree on another partition seems to cover it, free blocks too: leave it as it "
                 + "is"));
+        if (includes.contains(ReclaimOptions.Include.SWAP) && !volumeOptions.replayJournal()) {
+            volumes.replaceAll(this::withoutSwapInUse);
+        }
         if (includes.contains(ReclaimOptions.Include.GAPS)) {
             addGaps();
         }
@@ -88,6 +95,17 @@ final class Survey {
             volumes.replaceAll(volume -> volume.refused(doubt));
         }
         return doubt;
+    }
+
+    /** A guest whose memory was saved elsewhere, unseen, resumes with its swap; it would have left its file systems open, too. */
+    private SurveyedVolume withoutSwapInUse(SurveyedVolume volume) {
+        if (!swapAreas.contains(volume.offset()) || inDoubt == null && !fileSystemLengths.isEmpty()) {
+            return volume;
+        }
+        return volume.refused("swap area: " + (inDoubt != null
+                ? "the file system of volume " + inDoubt.index() + " of this disk is in doubt"
+                : "no file system of this disk tells that its guest was shut down")
+                + ", so that a guest may resume and need it; give --replay-journal as your word that it boots");
     }
 
     /**
@@ -106,12 +124,24 @@ final class Survey {
             }
         }
         for (VolumeSignature signature : VolumeSignatures.scan(disk)) {
-            if (!volumeSignatures.contains(signature.offset())) {
+            if (!volumeSignatures.contains(signature.offset()) && !isOfAPartition(signature.offset())) {
                 return "the disk has a partition table and, belonging to no partition, the signature of "
                         + signature.description() + ": its partitions may not be what they seem";
             }
         }
         return null;
+    }
+
+    /** Some volumes have a signature in several places, of which the first one was noted. */
+    private boolean isOfAPartition(long offset) throws IOException {
+        for (Partition partition : table.partitions()) {
+            long start = offset - partition.offset();
+            if (partition.refusal().isEmpty() && start >= 0 && start < partition.length()
+                    && VolumeSignatures.places(disk.window(partition.offset(), partition.length())).contains(start)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private SurveyedVolume survey(Partition partition) throws IOException {
@@ -144,6 +174,7 @@ final class Survey {
             for (FileSystemProbe probe : probes) {
                 lookForSavedMemory(probe, volume);
             }
+            inDoubt = skipped(partition, names.get(0), "");
             boundless = skipped(partition, names.get(0), "the signatures of " + String.join(" and ", names)
                     + " stand on one volume, and one of them must be stale; wipe the stale one in the guest (wipefs)");
             return boundless;
@@ -200,6 +231,7 @@ final class Survey {
         long areaEnd = Math.min(signature.areaLength(), partition.length());
         if (signature.kind() == VolumeSignature.Kind.SWAP && includes.contains(ReclaimOptions.Include.SWAP)
                 && areaEnd > signature.headerLength()) {
+            swapAreas.add(partition.offset());
             ExtentSet free = ExtentSet.ofRange(partition.offset() + signature.headerLength(), areaEnd - signature.headerLength());
             return new SurveyedVolume(partition.index(), partition.offset(), partition.length(), table.scheme(),
                     signature.name(), "", free, null, List.of("swap area without a saved memory image"), List.of());
@@ -226,9 +258,11 @@ final class Survey {
                     space.remarks(), kept(space, partition));
         } catch (UnsafeException e) {
             noteDoubt(e);
-            return skipped(partition, type, e.reason());
+            inDoubt = skipped(partition, type, e.reason());
+            return inDoubt;
         } catch (DiskFormatException e) {
             boundless = skipped(partition, type, e.reason());
+            inDoubt = boundless;
             return boundless;
         }
     }

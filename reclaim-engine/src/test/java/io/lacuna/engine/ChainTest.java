@@ -179,6 +179,19 @@ class ChainTest {
         }
     }
 
+    /** Not for us to see, or broken: a machine of it may use an image that nobody names. */
+    @Test
+    void libvirtsMachinesThatCannotBeReadAreADoubt() throws IOException {
+        Path machines = Files.createDirectories(directory.resolve("libvirt"));
+        Files.createDirectory(machines.resolve("web.xml"));
+        ChildSearch search = new ChildSearch(new LibvirtMachines(List.of(machines)));
+        try (ReclaimSession session = ReclaimSession.open(top, options(Purpose.DRY_RUN).build(),
+                new RunContext(search, new HeldFiles()))) {
+            String remarks = session.report(session.plan()).remarks().toString();
+            assertTrue(remarks.contains("the machines of libvirt") && remarks.contains("web.xml"), remarks);
+        }
+    }
+
     @Test
     void childrenAreFoundInQemusHands() throws IOException {
         Path far = Files.createDirectories(directory.resolve("a")).resolve("far.qcow2");

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.ExtentSet;
+import io.lacuna.blockio.VolumeOptions;
 import io.lacuna.fixtures.GuestDisk;
 import io.lacuna.fixtures.GuestVolume;
 import io.lacuna.fixtures.Tools;
@@ -104,6 +105,46 @@ class WholeDiskTest {
             assertEquals(List.of(), disk.differences(image, allowed, allowed.inwardTo(4096)), report.toString());
             assertTrue(Tools.ok("sfdisk", "-d", image.toString()).contains("start=        2048"));
         }
+    }
+
+    /** Its memory may be saved where nobody looks; then its file systems are open, or there is none that could tell. */
+    @Test
+    void swapOfAGuestThatMayResumeStays() throws IOException {
+        Set<ReclaimOptions.Include> swapToo = Set.of(ReclaimOptions.Include.SWAP);
+        GuestVolume open = copyOf("open");
+        Tools.ok("debugfs", "-w", "-R", "feature needs_recovery", open.file().toString());
+        for (int i = 0; i < 2; i++) {
+            GuestVolume swap = foreign("swap" + i, 4 * MIB, "mkswap \"$1\" > /dev/null");
+            Path image = directory.resolve("image" + i + ".raw");
+            GuestDisk disk = i == 0 ? GuestDisk.assemble(image, "gpt", 512, open, swap, copyOf("clean"))
+                    : GuestDisk.assemble(image, "gpt", 512, swap);
+            int index = i == 0 ? 1 : 0;
+            VolumeReport left = ReclaimRun.run(image, ReclaimOptions.builder().includes(swapToo).build()).volumes().get(index);
+            assertTrue(left.skipped() && left.reason().contains("--replay-journal"), left.toString());
+            ReclaimOptions boots = ReclaimOptions.builder().includes(swapToo).volumeOptions(new VolumeOptions(true, false)).build();
+            VolumeReport gone = ReclaimRun.run(disk.file(), boots).volumes().get(index);
+            assertTrue(!gone.skipped() && gone.reclaimableBytes() == 4 * MIB - 4096, gone.toString());
+        }
+    }
+
+    /** The last two of its four labels are where the disk's own would be. */
+    @Test
+    void aPoolInTheLastPartitionIsItsOwn() throws IOException {
+        Tools.require("sfdisk");
+        GuestVolume volume = copyOf("a");
+        Path disk = directory.resolve("disk.raw");
+        long sectors = volume.file().toFile().length() / 512;
+        Tools.shell("truncate -s $((($2 + 2048 + 8192) * 512)) \"$1\"\n"
+                + "dd if=\"$3\" of=\"$1\" bs=1M seek=1 conv=notrunc status=none\n"
+                + "pool=$((($2 + 2048) * 512)); for label in 0 256 3584 3840; do at=$((pool + label * 1024 + 16384))\n"
+                + "printf '\\1\\1\\0\\0\\0\\0\\0\\0\\0\\0\\0\\1' | dd of=\"$1\" bs=1 seek=$at conv=notrunc status=none\n"
+                + "printf version | dd of=\"$1\" bs=1 seek=$((at + 24)) conv=notrunc status=none; done", disk, sectors,
+                volume.file());
+        Tools.okWithInput("label: dos\nstart=2048, size=" + sectors + ", type=83\nstart=" + (sectors + 2048)
+                + ", size=8192, type=bf\n", "sfdisk", "-q", disk.toString());
+        ImageReport report = ReclaimRun.run(disk, ReclaimOptions.builder().build());
+        assertEquals(ImageReport.Verdict.RECLAIMED, report.verdict(), String.valueOf(report.reason()));
+        assertTrue(report.volumes().get(1).reason().contains("ZFS"), report.volumes().get(1).toString());
     }
 
     @Test

@@ -13,9 +13,8 @@ import java.util.List;
  * @param fileSystem what tells the free space
  * @param volume the bytes the inodes are on
  * @param superblock their superblock
- * @param mostBytes of inode tables that are read
  */
-record CrossChecked(FileSystem fileSystem, BlockSource volume, Superblock superblock, long mostBytes) implements FileSystem {
+record CrossChecked(FileSystem fileSystem, BlockSource volume, Superblock superblock) implements FileSystem {
 
     @Override
     public String type() {
@@ -41,7 +40,7 @@ record CrossChecked(FileSystem fileSystem, BlockSource volume, Superblock superb
     public FreeSpace freeSpace() throws IOException {
         FreeSpace space = fileSystem.freeSpace();
         long start = System.nanoTime();
-        InodeWalk.Summary summary = new InodeWalk(volume, superblock, space.free(), mostBytes).run();
+        InodeWalk.Summary summary = new InodeWalk(volume, superblock, space.free()).run();
         List<String> evidence = new ArrayList<>(space.evidence());
         evidence.add("cross-checked: " + summary.inodes() + " inodes with " + summary.extents() + " extents, "
                 + summary.bytes() + " bytes, none of them free");

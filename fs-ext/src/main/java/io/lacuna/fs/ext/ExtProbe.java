@@ -3,6 +3,7 @@ package io.lacuna.fs.ext;
 import io.lacuna.blockio.BlockSource;
 import io.lacuna.blockio.FileSystem;
 import io.lacuna.blockio.FileSystemProbe;
+import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.blockio.VolumeOptions;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -44,28 +45,41 @@ public final class ExtProbe implements FileSystemProbe {
         HashTree.requireNone(volume, superblock);
         MultipleMountProtection.requireUnused(volume, superblock);
         Journal journal = superblock.features().has(Features.HAS_JOURNAL) ? Journal.read(volume, superblock) : null;
+        boolean fastCommits = hasFastCommits(superblock, journal);
+        if (fastCommits && !options.crossCheck()) {
+            requireFewInodes(volume, superblock);
+        }
         if (replay) {
             Replay replayed = Replay.of(volume, superblock, journal);
-            return checked(new ExtFileSystem(volume, superblock, journal, replayed), replayed.volume(), replayed.superblock(),
-                    options);
+            ExtFileSystem fileSystem = new ExtFileSystem(volume, superblock, journal, replayed);
+            return options.crossCheck() || fastCommits ? new CrossChecked(fileSystem, replayed.volume(), replayed.superblock())
+                    : fileSystem;
         }
         if (journal != null) {
             journal.superblock().requireEmpty();
         }
-        return checked(new ExtFileSystem(volume, superblock, journal, null), volume, superblock, options);
-    }
-
-    private static FileSystem checked(ExtFileSystem fileSystem, BlockSource volume, Superblock superblock, VolumeOptions options) {
-        if (!options.crossCheck() && !hasFastCommits(fileSystem)) {
-            return fileSystem;
-        }
-        return new CrossChecked(fileSystem, volume, superblock, options.crossCheck() ? Long.MAX_VALUE : MOST_UNASKED);
+        ExtFileSystem fileSystem = new ExtFileSystem(volume, superblock, journal, null);
+        return options.crossCheck() || fastCommits ? new CrossChecked(fileSystem, volume, superblock) : fileSystem;
     }
 
     /** Linux can replay fast commits into bitmaps that miss blocks in use, and then calls the file system clean (seen in 6.1). */
-    private static boolean hasFastCommits(ExtFileSystem fileSystem) {
-        Journal journal = fileSystem.journal();
-        return fileSystem.superblock().features().has(Features.FAST_COMMIT)
+    private static boolean hasFastCommits(Superblock superblock, Journal journal) {
+        return superblock.features().has(Features.FAST_COMMIT)
                 || journal != null && journal.superblock().has(JournalSuperblock.FAST_COMMIT);
+    }
+
+    private static void requireFewInodes(BlockSource volume, Superblock superblock) throws IOException {
+        GroupDescriptors descriptors = new GroupDescriptors(volume, superblock);
+        long bytes = 0;
+        for (int group = 0; group < superblock.groupCount();) {
+            int end = group + descriptors.load(group);
+            for (; group < end; group++) {
+                bytes += (long) descriptors.inodesEverUsed(group) * superblock.inodeSize();
+            }
+        }
+        if (bytes > MOST_UNASKED) {
+            throw new UnsupportedException("the file system may have had fast commits, which calls for a comparison of its bitmaps "
+                    + "with all inodes, and these are " + bytes + " bytes: allow it with --cross-check");
+        }
     }
 }

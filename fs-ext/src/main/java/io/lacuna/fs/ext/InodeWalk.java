@@ -5,7 +5,6 @@ import io.lacuna.blockio.Bytes;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.Crc32c;
 import io.lacuna.blockio.ExtentSet;
-import io.lacuna.blockio.UnsupportedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -46,18 +45,10 @@ final class InodeWalk {
     private final ByteBuffer textFields;
     private final Crc32c.OfLength checksum;
     private final Crc32c.OfLength bitmapChecksum;
-    private final long mostBytes;
-    private long bytes;
     private long inodes;
 
     /** @param free what the bitmaps call free, bytes of the volume */
     InodeWalk(BlockSource volume, Superblock superblock, ExtentSet free) throws IOException {
-        this(volume, superblock, free, Long.MAX_VALUE);
-    }
-
-    /** @param mostBytes of inode tables; with more of them the file system is refused */
-    InodeWalk(BlockSource volume, Superblock superblock, ExtentSet free, long mostBytes) throws IOException {
-        this.mostBytes = mostBytes;
         this.volume = volume;
         this.superblock = superblock;
         descriptors = new GroupDescriptors(volume, superblock);
@@ -100,12 +91,6 @@ final class InodeWalk {
                     next++;
                 }
                 ahead -= tableBytes(group);
-                bytes += tableBytes(group);
-                if (bytes > mostBytes) {
-                    throw new UnsupportedException("the file system may have had fast commits, which calls for a comparison of its "
-                            + "bitmaps with all inodes, and has more than " + mostBytes + " bytes of them: allow it with "
-                            + "--cross-check");
-                }
                 walkTable(group);
             }
         }

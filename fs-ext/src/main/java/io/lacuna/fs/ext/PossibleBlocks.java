@@ -28,11 +28,14 @@ final class PossibleBlocks {
     private final Ranges used;
     /** Null: all. */
     private final ExtentSet wanted;
+    /** Whether old files are followed, whose maps a fast commit does not tell. */
+    private final boolean followsNumbers;
     private final long maxNodes;
     private final SeenBlocks seen;
     private long nodes;
 
     private PossibleBlocks(BlockSource volume, Superblock superblock, Ranges used, ExtentSet wanted, long maxNodes) {
+        this.followsNumbers = wanted != null;
         this.volume = volume;
         this.superblock = superblock;
         this.used = used;
@@ -114,17 +117,48 @@ final class PossibleBlocks {
     }
 
     private void addInode(ByteBuffer inode) throws IOException {
-        int kind = inode.getShort(0x00) & 0xF000;
-        int flags = inode.getInt(0x20);
         mark(inode.getInt(0x68) & 0xFFFF_FFFFL | (inode.getShort(0x76) & 0xFFFFL) << 32, 1);
         ByteBuffer root = inode.slice(0x28, 60).order(ByteOrder.LITTLE_ENDIAN);
         if ((root.getShort(0) & 0xFFFF) == FileBlocks.EXTENT_MAGIC) {
             addNode(root, -1);
-        } else if ((kind == 0x8000 || kind == 0x4000 || kind == 0xA000 && !isFastSymlink(inode))
-                && (flags & (Inode.EXTENTS | Inode.INLINE_DATA)) == 0 && inode.getShort(LINKS) != 0) {
-            throw new UnsupportedException("the file system has fast commits and a file without extents, of which they cannot "
-                    + "tell what is in use: start the guest and shut it down cleanly");
+        } else if (hasBlockNumbers(inode)) {
+            if (!followsNumbers) {
+                throw new UnsupportedException("the file system's fast commits name a file without extents, of which they cannot "
+                        + "tell what is in use: start the guest and shut it down cleanly");
+            }
+            for (int i = 0; i < 15; i++) {
+                addNumbers(root.getInt(4 * i) & 0xFFFF_FFFFL, Math.max(0, i - 11));
+            }
         }
+    }
+
+    private static boolean hasBlockNumbers(ByteBuffer inode) {
+        int kind = inode.getShort(0x00) & 0xF000;
+        return (kind == 0x8000 || kind == 0x4000 || kind == 0xA000 && !isFastSymlink(inode))
+                && (inode.getInt(0x20) & (Inode.EXTENTS | Inode.INLINE_DATA)) == 0 && inode.getShort(LINKS) != 0;
+    }
+
+    /** @param level 0 for a block of the file, above for a block of numbers */
+    private void addNumbers(long block, int level) throws IOException {
+        if (mark(block, 1) && level > 0 && isNewNode(block, level)) {
+            ByteBuffer numbers = Bytes.read(volume, "block numbers", block * superblock.blockSize(), superblock.blockSize(),
+                    ByteOrder.LITTLE_ENDIAN).buffer();
+            for (int at = 0; at < numbers.limit(); at += Integer.BYTES) {
+                addNumbers(numbers.getInt(at) & 0xFFFF_FFFFL, level - 1);
+            }
+        }
+    }
+
+    /** @return false for a block that was looked through on that level */
+    private boolean isNewNode(long block, int level) throws UnsupportedException {
+        if (!seen.isNew(block * (FileBlocks.MAX_DEPTH + 1) + level)) {
+            return false;
+        }
+        if (++nodes > maxNodes) {
+            throw new UnsupportedException("the file system's fast commits name files in more than " + maxNodes + " blocks of "
+                    + "extents, more than are looked through: start the guest and shut it down cleanly");
+        }
+        return true;
     }
 
     /** @return whether a symbolic link has its target in place of block numbers */
@@ -154,12 +188,8 @@ final class PossibleBlocks {
     }
 
     private void addChild(long block, int depth) throws IOException {
-        if (!seen.isNew(block * (FileBlocks.MAX_DEPTH + 1) + depth)) {
+        if (!isNewNode(block, depth)) {
             return;
-        }
-        if (++nodes > maxNodes) {
-            throw new UnsupportedException("the file system's fast commits name files in more than " + maxNodes + " blocks of "
-                    + "extents, more than are looked through: start the guest and shut it down cleanly");
         }
         ByteBuffer node = Bytes.read(volume, "extent tree", block * superblock.blockSize(), superblock.blockSize(),
                 ByteOrder.LITTLE_ENDIAN).buffer();

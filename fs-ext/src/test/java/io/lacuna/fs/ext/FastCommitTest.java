@@ -183,6 +183,24 @@ class FastCommitTest {
         }
     }
 
+    /** Of an ext3 that became an ext4: there is no fast commit of it, and it is followed. */
+    @Test
+    void blocksOfAnOldFileThatTheJournalDeletesAreInUse() throws IOException {
+        maker = new JournalMaker(image.copy(), 3, true, 0x20, 1, NEXT - 1);
+        int inode = maker.image.inode(FILE);
+        int table = inode / 1024;
+        maker.log(table, Arrays.copyOfRange(maker.image.bytes, table * 1024, (table + 1) * 1024)).commit();
+        int block = (int) target();
+        int numbers = inode + 0x28;
+        maker.image.put16(inode, 0x81A4).put16(inode + 0x1A, 1).put32(inode + 0x20, 0);
+        maker.image.put32(numbers, block).put32(numbers + 4 * 12, block + 2).put32(numbers + 4 * 13, block + 4).fixInode(FILE);
+        maker.image.put32((block + 2) * 1024 + 1020, block + 6);
+        maker.image.put32((block + 4) * 1024, block + 8).put32((block + 8) * 1024 + 4, block + 10);
+        for (int i = 0; i < 12; i++) {
+            assertEquals(i % 2 == 0, !free().contains((block + i) * 1024L, 1024), "block " + i);
+        }
+    }
+
     @Test
     void filesWithoutExtentsAreRefused() {
         int inode = maker.image.inode(FILE);

@@ -218,7 +218,7 @@ final class MasterFileTable {
             return base.attribute(type, name).orElseThrow().isResident();
         }
         List<AttributeList.Entry> entries = list(base).pieces(type, name);
-        return entries.isEmpty() || piece(base, entries.get(0)).isResident();
+        return !entries.isEmpty() && piece(base, entries.get(0)).isResident();
     }
 
     private static Set<String> namesOf(int type, Map<Integer, Set<String>> names) {

@@ -18,8 +18,8 @@ final class RecordWalk {
     private static final long ANNOUNCED = 64 << 20;
     private static final int FILE_SIGNATURE = 0x454C4946;
 
-    /** Of those below, Windows' own format leaves some as they are. */
-    private static final int FIRST_OF_FILES = 24;
+    /** NTFS-3G gives files no record below; some of those Windows' own format leaves as it made them. */
+    private static final int FIRST_OF_FILES = 64;
     private static final int LAST_CHANGE = 0x08;        // u64, a sequence number of the journal ($LogFile)
     private static final int ATTRIBUTES_OFFSET = 0x14;  // u16
     private static final int FLAGS = 0x16;              // u16
