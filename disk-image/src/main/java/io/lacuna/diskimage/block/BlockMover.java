@@ -39,6 +39,7 @@ final class BlockMover {
 
     void run() throws IOException {
         long before = hostBytes();
+        table.clearArea();
         for (FilePlan file : plan.files()) {
             if (file.isPacked()) {
                 pack(file, before);

@@ -15,7 +15,8 @@ import java.util.Optional;
  * <p>The calls of a run, in this order (each may be left out where there is nothing for it to do; after an exception no further
  * call comes):
  * <pre>
- *   begin · unmap · shorten · { claim · (bytes copied, synced) · remap · release · shorten }… · (holes punched, synced) · end
+ *   begin · unmap · clearArea · shorten · { claim · (bytes copied, synced) · remap · release · shorten }…
+ *   · (holes punched, synced) · end
  * </pre>
  */
 public interface BlockTable {
@@ -88,6 +89,10 @@ public interface BlockTable {
      * @return empty if no block of this file may be moved, nor the file become shorter
      */
     Optional<BlockArea> area(int file) throws IOException;
+
+    /** Called once before a block moves or a file becomes shorter: takes back what still names a place that no block has. */
+    default void clearArea() throws IOException {
+    }
 
     /** Marks the places that blocks are about to be copied to as used, where the format keeps such marks. */
     default void claim(List<BlockMove> moves) throws IOException {

@@ -34,6 +34,9 @@ final class VhdImage implements DiskImage {
     private final VhdImage parent;
     private final BlockSource guest;
 
+    /** XenServer's: it writes to new blocks only what its guest does, and reads the rest as zeros by their bitmaps. */
+    private static final String TAPDISK = "tap\0";
+
     private VhdImage(HostFile file, Footers footers, DiskSize size, VhdBlocks blocks, VhdImage parent) {
         this.file = file;
         this.footers = footers;
@@ -48,6 +51,11 @@ final class VhdImage implements DiskImage {
         if (footers.footer().kind() == VhdFooter.Kind.FIXED) {
             DiskSize size = DiskSize.of(footers.footer(), file.size() - footers.tailLength());
             return new VhdImage(file, footers, size, null, null);
+        }
+        if (file.isBlockDevice() && footers.footer().kind() == VhdFooter.Kind.DYNAMIC
+                && footers.footer().creator().equals(TAPDISK)) {
+            throw new UnsupportedException("a dynamic VHD of XenServer on a device: of what its bitmaps do not call written, the "
+                    + "device holds what was there before; copy it to a file with vhd-util");
         }
         DynamicHeader header = DynamicHeader.read(file, footers.footer());
         VhdBlocks blocks = new VhdBlocks(file, footers, header);
@@ -100,6 +108,7 @@ final class VhdImage implements DiskImage {
     @Override
     public ExtentSet mayHoldData() throws IOException {
         try {
+            requireOwnPlaces();
             return StoredRanges.through(StoredRanges.outsideOfHoles(map()), ownRanges(), parent, virtualSize());
         } catch (DiskFormatException e) {
             throw e.in(file.path());
@@ -109,9 +118,17 @@ final class VhdImage implements DiskImage {
     @Override
     public ExtentSet ownRanges() throws IOException {
         try {
+            requireOwnPlaces();
             return parent == null ? ExtentSet.ofRange(0, virtualSize()) : StoredRanges.of(blocks);
         } catch (DiskFormatException e) {
             throw e.in(file.path());
+        }
+    }
+
+    /** A block that serves again and again, to be walked sector by sector, costs its maker nothing. */
+    private void requireOwnPlaces() throws DiskFormatException {
+        if (parent != null) {
+            blocks.requireSound();
         }
     }
 

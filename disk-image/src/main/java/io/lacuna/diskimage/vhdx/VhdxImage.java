@@ -96,6 +96,7 @@ final class VhdxImage implements DiskImage {
     public ExtentSet mayHoldData() throws IOException {
         VhdxMap map = new VhdxMap(file.host(), bat);
         try {
+            requireOwnPlaces();
             // What the log still has to write may lie in what is a hole yet.
             ExtentSet stored = file.log() == null ? StoredRanges.outsideOfHoles(map) : StoredRanges.of(map);
             return StoredRanges.through(stored, ownRanges(), parent, virtualSize());
@@ -107,9 +108,17 @@ final class VhdxImage implements DiskImage {
     @Override
     public ExtentSet ownRanges() throws IOException {
         try {
+            requireOwnPlaces();
             return parent == null ? ExtentSet.ofRange(0, virtualSize()) : new VhdxMap(file.host(), bat).ownRanges();
         } catch (DiskFormatException e) {
             throw e.in(path());
+        }
+    }
+
+    /** A bitmap that serves many blocks, of which each would be walked sector by sector, costs its maker nothing. */
+    private void requireOwnPlaces() throws IOException {
+        if (parent != null) {
+            BatSurvey.of(bat, file.size());
         }
     }
 

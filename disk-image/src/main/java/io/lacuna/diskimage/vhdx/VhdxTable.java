@@ -112,6 +112,23 @@ final class VhdxTable implements BlockTable {
                 : Optional.of(new BlockArea(VhdxHeader.MIB, layout.blockSize(), VhdxHeader.MIB, survey.fixed(), 0));
     }
 
+    /**
+     * A trimmed block's entry may keep its place, which is no claim as long as nothing else has it. But no two entries may have one
+     * place ([MS-VHDX] 2.5.1), and Hyper-V may give the block its place back when it is written to.
+     */
+    @Override
+    public void clearArea() throws IOException {
+        Changes changes = new Changes();
+        for (long index = 0; index < bat.capacity(); index++) {
+            long entry = bat.entry(index);
+            BatEntry.State state = BatEntry.state(entry);
+            if (state != null && !state.isStored() && BatEntry.place(entry) != 0) {
+                changes.set(index, state == BatEntry.State.NOT_PRESENT ? 0 : BatEntry.FREED);
+            }
+        }
+        changes.write();
+    }
+
     @Override
     public void remap(List<BlockMove> moves) throws IOException {
         Changes changes = new Changes();

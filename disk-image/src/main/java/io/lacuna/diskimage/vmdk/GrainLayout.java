@@ -71,6 +71,12 @@ record GrainLayout(Kind kind, long capacity, long grainSize, long directory, lon
         return (int) Math.min(capacity / span + (capacity % span == 0 ? 0 : 1), MAX_DIRECTORY_ENTRIES + 1L);
     }
 
+    /** @return the same of an extent that holds fewer bytes of the disk, in as many grains */
+    GrainLayout withCapacity(long bytes) {
+        return new GrainLayout(kind, bytes, grainSize, directory, redundantDirectory, directoryEntries, zeroGrains, structures,
+                tables, grains);
+    }
+
     long grainCount() {
         return (capacity + grainSize - 1) / grainSize;
     }

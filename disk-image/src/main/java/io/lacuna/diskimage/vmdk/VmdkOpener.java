@@ -30,6 +30,7 @@ final class VmdkOpener {
     private final List<Integer> unclean = new ArrayList<>();
     private final List<String> remarks = new ArrayList<>();
     private long position;
+    private long directoryEntries;
     private DiskImage parent;
 
     private VmdkOpener(HostFile file, ImageLinks links) {
@@ -116,9 +117,8 @@ final class VmdkOpener {
             throw new UnsupportedException("the VMDK's own descriptor names other extents than the file that it is in");
         }
         DescriptorExtent extent = descriptor.extents().get(0);
-        requireSame(extent.length(), header.layout().capacity());
         refuseNoAccess(extent);
-        addHosted(0, header);
+        addHosted(0, header, fitted(extent, header.layout()));
     }
 
     private void add(DescriptorExtent extent) throws IOException {
@@ -171,8 +171,7 @@ final class VmdkOpener {
         taken.put(index, ExtentSet.ofRange(0, Long.MAX_VALUE));
         if (extent.kind() == DescriptorExtent.Kind.SPARSE) {
             SparseHeader header = SparseHeader.parse(data);
-            requireSame(extent.length(), header.layout().capacity());
-            addHosted(index, header);
+            addHosted(index, header, fitted(extent, header.layout()));
             return;
         }
         GrainLayout layout;
@@ -186,18 +185,39 @@ final class VmdkOpener {
             layout = SeSparseHeader.parse(data);
         }
         requireSame(extent.length(), layout.capacity());
+        spendDirectory(layout);
         parts.add(new SparsePart(position, index, new GrainTables(data, layout, false), null, null));
         position += layout.capacity();
     }
 
-    private void addHosted(int index, SparseHeader header) throws IOException {
+    /** VirtualBox gives the header whole grains, and only the descriptor the disk's own length. */
+    private static GrainLayout fitted(DescriptorExtent extent, GrainLayout layout) throws CorruptException {
+        long inHeader = layout.capacity();
+        if (inHeader > extent.length() && inHeader % layout.grainSize() == 0 && inHeader - extent.length() < layout.grainSize()) {
+            return layout.withCapacity(extent.length());
+        }
+        requireSame(extent.length(), inHeader);
+        return layout;
+    }
+
+    private void addHosted(int index, SparseHeader header, GrainLayout layout) throws IOException {
         HostFile data = files.get(index);
+        spendDirectory(layout);
         if (header.unclean() && !header.compressed()) {
             unclean.add(parts.size());
         }
-        parts.add(new SparsePart(position, index, new GrainTables(data, header.layout(), header.compressed()), header,
-                header.compressed() ? new PackedGrains(data, header.layout(), header.markers()) : null));
-        position += header.layout().capacity();
+        parts.add(new SparsePart(position, index, new GrainTables(data, layout, header.compressed()), header,
+                header.compressed() ? new PackedGrains(data, layout, header.markers()) : null));
+        position += layout.capacity();
+    }
+
+    /** Directories are held as long as the image is open, and cost their maker nothing where they are holes. */
+    private void spendDirectory(GrainLayout layout) throws UnsupportedException {
+        directoryEntries += layout.redundantDirectory() == 0 ? layout.directoryEntries() : 2L * layout.directoryEntries();
+        if (directoryEntries > 2L * GrainLayout.MAX_DIRECTORY_ENTRIES) {
+            throw new UnsupportedException("the VMDK's files have grain directories with more than "
+                    + 2L * GrainLayout.MAX_DIRECTORY_ENTRIES + " entries, more than can be held");
+        }
     }
 
     private static void requireSame(long inDescriptor, long inHeader) throws CorruptException {

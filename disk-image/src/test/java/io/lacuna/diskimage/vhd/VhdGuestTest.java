@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages;
 import io.lacuna.diskimage.OpenedImage;
 import io.lacuna.fixtures.Corpus;
@@ -196,6 +197,29 @@ class VhdGuestTest {
             ByteBuffer end = ByteBuffer.allocate(512);
             disk.guest().read(disk.virtualSize() - 512, end);
             assertArrayEquals(new byte[512], end.array());
+        }
+    }
+
+    /** On a device, what tapdisk did not write of a block is what was there before. */
+    @Test
+    void aDynamicDiskOfXenServerIsNotReadFromADevice() throws IOException {
+        Tools.requireLoopDevices();
+        Path image = directory.resolve("xen.vhd");
+        Tools.shell("qemu-img create -q -f vpc \"$1\" 4M; qemu-io -f vpc -c 'write -P 1 1M 64k' \"$1\" > /dev/null", image);
+        byte[] bytes = Files.readAllBytes(image);
+        for (int at : new int[] {0, bytes.length - 512}) {
+            ByteBuffer footer = ByteBuffer.wrap(Arrays.copyOfRange(bytes, at, at + 512)).put(28, new byte[] {'t', 'a', 'p', 0});
+            System.arraycopy(VhdMaker.seal(footer, 64).array(), 0, bytes, at, 512);
+        }
+        Files.write(image, bytes);
+        DiskImages.Options options = new DiskImages.Options(DiskImages.Access.PLAN, "vhd", List.of());
+        DiskImages.open(image, options).close();
+        String loop = Tools.shell("sync \"$1\"; losetup -f --show \"$1\"", image).strip();
+        try {
+            UnsupportedException e = assertThrows(UnsupportedException.class, () -> DiskImages.open(Path.of(loop), options).close());
+            assertTrue(e.reason().contains("XenServer"), e.reason());
+        } finally {
+            Tools.ok("losetup", "-d", loop);
         }
     }
 

@@ -25,10 +25,14 @@ import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -267,6 +271,37 @@ class VhdxDeallocationTest {
         byte[] file = Files.readAllBytes(image);
         assertEquals(5, file[(int) stale]);
         assertEquals(stale + MIB, file.length, "the file ends behind it");
+    }
+
+    /** Hyper-V leaves the entries of trimmed blocks their places, and may give a block its own back. */
+    @Test
+    void trapNoEntryNamesThePlaceThatAnotherBlockMovesTo() throws IOException {
+        Path image = directory.resolve("image.vhdx");
+        try (VhdxMaker maker = VhdxMaker.dynamic(image, 8L * MIB, MIB)) {
+            maker.store(0, FULL, 1);
+            maker.entry(1, maker.store(1, FULL, 2) | 3);
+            maker.entry(4, maker.store(4, FULL, 3) | 1);
+            maker.entry(5, 1L << 40);
+            maker.store(2, FULL, 4);
+            maker.store(3, FULL, 5);
+        }
+        byte[] before;
+        try (DiskImage disk = Runs.writable(image)) {
+            before = Runs.guest(disk);
+        }
+        Runs.run(image, request(ReclaimMode.COMPACT, ExtentSet.EMPTY));
+        ByteBuffer bat = ByteBuffer.wrap(Files.readAllBytes(image)).order(ByteOrder.LITTLE_ENDIAN).position(VhdxMaker.BAT).slice()
+                .order(ByteOrder.LITTLE_ENDIAN);
+        Set<Long> places = new HashSet<>();
+        for (int block = 0; block < 8; block++) {
+            long place = bat.getLong(8 * block) >>> 20;
+            assertEquals(block < 4 && block != 1, place != 0, "block " + block);
+            assertTrue(place == 0 || places.add(place), "block " + block + " has the place of another");
+        }
+        assertEquals(List.of(2L, 2L, 0L), List.of(bat.getLong(8), bat.getLong(8 * 4), bat.getLong(8 * 5)));
+        try (DiskImage disk = Runs.writable(image)) {
+            assertEquals(-1, Arrays.mismatch(before, Runs.guest(disk)));
+        }
     }
 
     @Test

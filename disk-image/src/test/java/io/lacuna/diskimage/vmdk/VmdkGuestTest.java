@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.UnsafeException;
@@ -90,6 +91,29 @@ class VmdkGuestTest {
             assertBytes(disk, 4095L << 20, 2 << 20, 2);
             assertBytes(disk, 5119L << 20, 1 << 20, 3);
             assertBytes(disk, 4097L << 20, 1 << 20, 0);
+        }
+    }
+
+    /** VirtualBox rounds the header's capacity up to whole grains, and tells the disk's length in the descriptor. */
+    @Test
+    void theDescriptorTellsTheLengthOfTheLastGrain() throws IOException {
+        Path image = directory.resolve("image.vmdk");
+        for (int sectors : new int[] {20353, 20400, 20479, 20352}) {
+            Tools.shell("qemu-img create -q -f vmdk \"$1\" 10M\nqemu-io -f vmdk -c 'write -P 7 10420000 600' \"$1\" > /dev/null\n"
+                    + "at=$(grep -abo 'RW 20480' \"$1\" | cut -d: -f1); printf 'RW %s' $2 | dd of=\"$1\" bs=1 seek=$at "
+                    + "conv=notrunc status=none", image, sectors);
+            if (sectors == 20352) {
+                assertTrue(assertThrows(CorruptException.class, () -> Vmdks.open(image, false).close())
+                        .getMessage().contains("in its header"));
+                continue;
+            }
+            try (DiskImage disk = Vmdks.open(image, false)) {
+                assertEquals(sectors * 512L, disk.virtualSize());
+                assertBytes(disk, 10420000, 512, 7);
+                ByteBuffer last = ByteBuffer.allocate(512);
+                disk.guest().read(sectors * 512L - 512, last);
+                assertThrows(IOException.class, () -> disk.guest().read(sectors * 512L, ByteBuffer.allocate(1)));
+            }
         }
     }
 
