@@ -109,7 +109,7 @@ public final class CompactionJournal {
         return switch (state) {
             case NONE, ALIEN -> null;
             case CUT -> "An earlier run that moved blocks to make the image shorter was cut after " + found.movesDone() + " of "
-                    + found.moves() + " moves (" + path + "); the image is sound as it is (VirtualBox, which compares the two tables "
+                    + found.moves() + " moves (" + path + "); the image is sound as it is (VirtualBox, which compares both tables "
                     + "of a VMDK, may refuse it until then), and a run of lacuna reclaim with --mode "
                     + found.mode() + " finishes the work.";
             case UNREADABLE -> "The journal of a run that was to make the image shorter is incomplete or damaged (" + path

@@ -216,7 +216,8 @@ class VhdGuestTest {
         DiskImages.open(image, options).close();
         String loop = Tools.shell("sync \"$1\"; losetup -f --show \"$1\"", image).strip();
         try {
-            UnsupportedException e = assertThrows(UnsupportedException.class, () -> DiskImages.open(Path.of(loop), options).close());
+            UnsupportedException e = assertThrows(UnsupportedException.class,
+                    () -> DiskImages.open(Path.of(loop), options).close());
             assertTrue(e.reason().contains("XenServer"), e.reason());
         } finally {
             Tools.ok("losetup", "-d", loop);
