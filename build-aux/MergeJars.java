@@ -1,6 +1,7 @@
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -15,7 +16,8 @@ import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
 /**
- * {@code MergeJars PLATFORM OUT IN...}: one jar out of many, so that a start opens one file. Service files of the same name are
+ * {@code MergeJars PLATFORM OUT IN...}: one jar out of many, so that a start opens one file, and beside it in "services" the
+ * options that name the program's own services. Service files of the same name are
  * joined; of native libraries only those below {@code PLATFORM/} come along. What the jars say of themselves (manifests,
  * licences, modules, variants for later Java versions) stays behind, for the new jar is used on this machine only.
  */
@@ -52,6 +54,16 @@ final class MergeJars {
                 add(out, service.getKey(), service.getValue().toByteArray());
             }
         }
+        // The program's own are told to it at its start, for looking them up takes a while.
+        StringBuilder options = new StringBuilder();
+        services.forEach((name, names) -> {
+            String service = name.substring(name.lastIndexOf('/') + 1);
+            if (service.startsWith("io.lacuna.")) {
+                options.append(" -Dlacuna.services.").append(service).append('=')
+                        .append(String.join(",", names.toString(StandardCharsets.UTF_8).split("\\s+")));
+            }
+        });
+        Files.writeString(Path.of(arguments[1]).resolveSibling("services"), options + "\n");
     }
 
     private static boolean isKept(String name, String platform) {

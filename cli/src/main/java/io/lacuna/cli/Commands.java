@@ -54,7 +54,7 @@ final class Commands {
             err.println("Try 'lacuna --help'.");
             return USAGE;
         }
-        CommandLine parser = new CommandLine(named == null ? Syntax.command() : named);
+        CommandLine parser = new CommandLine(named == null ? Syntax.command() : named, Syntax.FACTORY);
         // An image may be called "@disk"; picocli would read "disk" for more arguments.
         parser.setExpandAtFiles(false);
         try {

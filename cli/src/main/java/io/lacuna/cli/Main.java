@@ -39,18 +39,28 @@ public final class Main {
             out.println("lacuna " + Reclaimer.VERSION);
             return 0;
         }
-        Thread loading = new Thread(Main::loadAhead, "loading");
-        loading.setDaemon(true);
-        loading.start();
+        new Loading().start();
         return new Commands(out, err, terminal, tables).run(arguments);
     }
 
-    /** While the arguments are parsed. What fails here fails again where it is needed, and is told there. */
-    private static void loadAhead() {
-        try {
-            Reclaimer.prepare();
-        } catch (LinkageError | RuntimeException toldLater) {
-            // See above.
+    /**
+     * Loads ahead while the arguments are parsed. What fails here fails again where it is needed, and is told there. A class, for
+     * the first lambda of a start takes some milliseconds, which this thread has and the other one has not.
+     */
+    private static final class Loading extends Thread {
+
+        Loading() {
+            super("loading");
+            setDaemon(true);
+        }
+
+        @Override
+        public void run() {
+            try {
+                Reclaimer.prepare();
+            } catch (LinkageError | RuntimeException toldLater) {
+                // See above.
+            }
         }
     }
 

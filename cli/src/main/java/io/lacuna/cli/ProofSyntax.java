@@ -44,7 +44,7 @@ final class ProofSyntax {
     }
 
     static CommandSpec keygen() {
-        CommandSpec spec = CommandSpec.create().name(Syntax.KEYGEN);
+        CommandSpec spec = Syntax.newSpec().name(Syntax.KEYGEN);
         spec.addOption(Syntax.help());
         spec.usageMessage()
                 .description("Makes an Ed25519 key to sign reports with: the private one in KEY, for your eyes only, and the "

@@ -7,6 +7,7 @@ import io.lacuna.engine.ReclaimOptions.Include;
 import io.lacuna.engine.Reclaimer;
 import java.nio.file.Path;
 import java.util.List;
+import picocli.CommandLine.IFactory;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
@@ -17,6 +18,7 @@ import picocli.CommandLine.Model.PositionalParamSpec;
  */
 final class Syntax {
 
+    static final Factory FACTORY = new Factory();
     static final String NAME = "lacuna";
     static final String INSPECT = "inspect";
     static final String RECLAIM = "reclaim";
@@ -26,11 +28,19 @@ final class Syntax {
     static final String KEYGEN = "keygen";
     private static final List<String> COMMANDS = List.of(INSPECT, RECLAIM, COPY, UNDO, VERIFY, KEYGEN);
 
+    /** Makes what picocli is told by its class only. */
+    static final class Factory implements IFactory {
+        @Override
+        public <K> K create(Class<K> type) throws ReflectiveOperationException {
+            return type.getDeclaredConstructor().newInstance();
+        }
+    }
+
     private Syntax() {
     }
 
     static CommandSpec command() {
-        CommandSpec spec = CommandSpec.create().name(NAME).version("lacuna " + Reclaimer.VERSION);
+        CommandSpec spec = newSpec().name(NAME).version("lacuna " + Reclaimer.VERSION);
         spec.addOption(help());
         spec.addOption(OptionSpec.builder("-V", "--version").versionHelp(true).description("Show the version and exit.").build());
         spec.usageMessage()
@@ -62,6 +72,11 @@ final class Syntax {
     static String lastWord(CommandSpec spec) {
         String name = spec.name();
         return name.substring(name.lastIndexOf(' ') + 1);
+    }
+
+    /** As {@link CommandSpec#create()}, whose own factory looks for the classes of another language, and so into the jar. */
+    static CommandSpec newSpec() {
+        return CommandSpec.wrapWithoutInspection(null, FACTORY);
     }
 
     private static CommandSpec subcommand(String name) {
@@ -155,7 +170,7 @@ final class Syntax {
     }
 
     private static CommandSpec undo() {
-        CommandSpec spec = CommandSpec.create().name(UNDO);
+        CommandSpec spec = newSpec().name(UNDO);
         spec.addOption(help());
         spec.usageMessage()
                 .description("Puts an image back to what it was before a run with --undo, byte for byte, free space included. The "
@@ -190,7 +205,7 @@ final class Syntax {
     }
 
     static CommandSpec forImages(String name) {
-        CommandSpec spec = CommandSpec.create().name(name);
+        CommandSpec spec = newSpec().name(name);
         spec.addOption(help());
         spec.addOption(flag("Print one JSON document on standard output and nothing else.", "--json"));
         spec.addOption(value("FORMAT", String.class, "The image's format: " + String.join(", ", DiskImages.formatNames())

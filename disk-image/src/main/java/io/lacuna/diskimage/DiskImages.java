@@ -5,6 +5,7 @@ import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.DiskImageFormat;
 import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
+import io.lacuna.blockio.Services;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.block.CompactionJournal;
 import io.lacuna.diskimage.raw.RawFormat;
@@ -16,7 +17,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Pattern;
-import java.util.ServiceLoader;
 import java.util.stream.Stream;
 
 /** Opens disk images: takes the locks, looks for users, finds the format, follows the image's links as far as allowed. */
@@ -251,8 +251,6 @@ public final class DiskImages {
 
     /** Found once: the service files are read from the class path. */
     private static final class Formats {
-        private static final List<DiskImageFormat> ALL = ServiceLoader
-                .load(DiskImageFormat.class, DiskImages.class.getClassLoader()).stream()
-                .map(ServiceLoader.Provider::get).toList();
+        private static final List<DiskImageFormat> ALL = Services.of(DiskImageFormat.class);
     }
 }

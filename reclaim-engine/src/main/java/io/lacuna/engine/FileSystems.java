@@ -1,9 +1,8 @@
 package io.lacuna.engine;
 
 import io.lacuna.blockio.FileSystemProbe;
-import java.util.ArrayList;
+import io.lacuna.blockio.Services;
 import java.util.List;
-import java.util.ServiceLoader;
 
 /** The file systems that can be read, as far as their modules are on the class path. */
 final class FileSystems {
@@ -15,11 +14,7 @@ final class FileSystems {
 
     static synchronized List<FileSystemProbe> probes() {
         if (probes == null) {
-            List<FileSystemProbe> found = new ArrayList<>();
-            for (FileSystemProbe probe : ServiceLoader.load(FileSystemProbe.class, FileSystems.class.getClassLoader())) {
-                found.add(probe);
-            }
-            probes = List.copyOf(found);
+            probes = Services.of(FileSystemProbe.class);
         }
         return probes;
     }
