@@ -6,6 +6,7 @@ import io.lacuna.diskimage.write.OutputFormat;
 import io.lacuna.engine.ReclaimOptions.Include;
 import io.lacuna.engine.Reclaimer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine.IFactory;
 import picocli.CommandLine.Model.CommandSpec;
@@ -28,11 +29,11 @@ final class Syntax {
     static final String KEYGEN = "keygen";
     private static final List<String> COMMANDS = List.of(INSPECT, RECLAIM, COPY, UNDO, VERIFY, KEYGEN);
 
-    /** Makes what picocli is told by its class only. */
+    /** Makes what picocli knows by its class only: lists, for options that may come several times. */
     static final class Factory implements IFactory {
         @Override
         public <K> K create(Class<K> type) throws ReflectiveOperationException {
-            return type.getDeclaredConstructor().newInstance();
+            return type.isAssignableFrom(ArrayList.class) ? type.cast(new ArrayList<>()) : type.getDeclaredConstructor().newInstance();
         }
     }
 
