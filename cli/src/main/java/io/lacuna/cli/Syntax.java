@@ -33,7 +33,8 @@ final class Syntax {
     static final class Factory implements IFactory {
         @Override
         public <K> K create(Class<K> type) throws ReflectiveOperationException {
-            return type.isAssignableFrom(ArrayList.class) ? type.cast(new ArrayList<>()) : type.getDeclaredConstructor().newInstance();
+            return type.isAssignableFrom(ArrayList.class) ? type.cast(new ArrayList<>())
+                    : type.getDeclaredConstructor().newInstance();
         }
     }
 
