@@ -65,9 +65,12 @@ final class ImageUsers {
 
     /** Programs that take no locks of QEMU's, such as VirtualBox. Whoever writes must know that there are none. */
     private static void tellWhoCannotBeSeen(NativeFile file, List<String> remarks) throws IOException {
-        if (!file.isBlockDevice() && Lease.isDecidedElsewhere(file.path(), file.number())) {
-            remarks.add("Programs of other hosts that have " + file.path() + " open cannot be seen from here.");
-        } else if (!Processes.seesThoseOfOthers()) {
+        boolean elsewhere = !file.isBlockDevice() && Lease.isDecidedElsewhere(file.path(), file.number());
+        if (elsewhere) {
+            remarks.add("Whether a program of another host has " + file.path() + " open cannot be seen from here.");
+        }
+        // Where the kernel decides itself, it would have told the owner.
+        if (!Processes.seesThoseOfOthers() && !(elsewhere && isOurs(file))) {
             String owner = file.isBlockDevice() ? "" : ", or as the image's owner";
             if (file.isWritable()) {
                 throw new UnsafeException("whether a program of another user has the image open cannot be told: run as root"
@@ -76,6 +79,10 @@ final class ImageUsers {
             remarks.add("Whether a program of another user has " + file.path() + " open could not be told: run as root" + owner
                     + ", to know.");
         }
+    }
+
+    private static boolean isOurs(NativeFile file) throws IOException {
+        return Files.getAttribute(file.realPath(), "unix:uid").equals(Files.getAttribute(Path.of("/proc/self"), "unix:uid"));
     }
 
     /** For a look only: every user is a remark. */

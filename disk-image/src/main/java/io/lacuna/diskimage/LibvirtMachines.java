@@ -7,6 +7,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -47,13 +48,12 @@ public final class LibvirtMachines {
     public Map<Path, String> disks(Consumer<Path> unseen) {
         Map<Path, String> disks = new LinkedHashMap<>();
         for (Path folder : folders) {
-            if (!Files.isDirectory(folder)) {
-                continue;
-            }
             try (DirectoryStream<Path> descriptions = Files.newDirectoryStream(folder, "*.xml")) {
                 for (Path description : descriptions) {
                     add(description, disks, unseen);
                 }
+            } catch (NoSuchFileException | NotDirectoryException nothingThere) {
+                continue;
             } catch (IOException | DirectoryIteratorException closed) {
                 unseen.accept(folder);
             }

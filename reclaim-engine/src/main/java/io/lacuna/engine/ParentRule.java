@@ -135,16 +135,17 @@ final class ParentRule implements Closeable {
     }
 
     private SurveyedVolume judge(SurveyedVolume strict, SurveyedVolume replayed) throws IOException {
-        if (strict.refusal() == null) {
-            return switch (strict.type()) {
-                case "swap" -> strict.refused("swap area of an image that others " + (isKnownParent() ? "are" : "may be")
-                        + " based on: a guest that runs on in one of them, or wakes up there, may still need what it holds"
-                        + because());
-                case "gaps" -> strict.refused("an image that is based on this one may have partitions there" + because());
-                default -> strict;
-            };
-        }
         if (replayed.refusal() != null) {
+            return strict;
+        }
+        if (strict.type().equals("swap")) {
+            return strict.refused("swap area of an image that others " + (isKnownParent() ? "are" : "may be") + " based on: a "
+                    + "guest that runs on in one of them, or wakes up there, may still need what it holds" + because());
+        }
+        if (strict.type().equals("gaps")) {
+            return strict.refused("an image that is based on this one may have partitions there" + because());
+        }
+        if (strict.refusal() == null) {
             return strict;
         }
         String doubt = whyNotWithChildren();

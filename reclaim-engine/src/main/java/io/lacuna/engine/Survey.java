@@ -31,6 +31,9 @@ final class Survey {
     /** Ours: what is left alone anyway is looked through that often; a table with more of that is wrong as a whole. */
     private static final int MAX_LOOKS = 128;
 
+    /** Kinds of partitions that hold none, so that nothing can be told by them. */
+    private static final Set<String> WITHOUT_FILE_SYSTEM = Set.of("BIOS boot", "Microsoft reserved");
+
     private final BlockSource disk;
     private final PartitionTable table;
     private final Set<ReclaimOptions.Include> includes;
@@ -45,8 +48,6 @@ final class Survey {
     private final Map<Long, Long> fileSystemLengths = new HashMap<>();
     /** Offsets of the swap areas that may go. */
     private final Set<Long> swapAreas = new HashSet<>();
-    /** A volume with a file system that is not known to have been left cleanly; null if there is none. */
-    private SurveyedVolume inDoubt;
     private int looks;
     /** A volume whose file system could not be believed, so that it may reach past its partition; null if there is none. */
     private SurveyedVolume boundless;
@@ -85,7 +86,7 @@ final class Survey {
                 : volume.refused("a dm-verity hash tree on another partition seems to cover it, free blocks too: leave it as it "
                 + "is"));
         if (includes.contains(ReclaimOptions.Include.SWAP) && !volumeOptions.replayJournal()) {
-            volumes.replaceAll(this::withoutSwapInUse);
+            keepSwapThatMayBeInUse();
         }
         if (includes.contains(ReclaimOptions.Include.GAPS)) {
             addGaps();
@@ -98,14 +99,21 @@ final class Survey {
     }
 
     /** A guest whose memory was saved elsewhere, unseen, resumes with its swap; it would have left its file systems open, too. */
-    private SurveyedVolume withoutSwapInUse(SurveyedVolume volume) {
-        if (!swapAreas.contains(volume.offset()) || inDoubt == null && !fileSystemLengths.isEmpty()) {
-            return volume;
+    private void keepSwapThatMayBeInUse() {
+        SurveyedVolume inDoubt = null;
+        for (int i = 0; i < volumes.size(); i++) {
+            SurveyedVolume volume = volumes.get(i);
+            boolean tellsNothing = volume.type().equals("swap") || volume.type().equals("vfat")
+                    || WITHOUT_FILE_SYSTEM.contains(table.partitions().get(i).typeName());
+            inDoubt = inDoubt == null && volume.refusal() != null && !tellsNothing ? volume : inDoubt;
         }
-        return volume.refused("swap area: " + (inDoubt != null
-                ? "the file system of volume " + inDoubt.index() + " of this disk is in doubt"
-                : "no file system of this disk tells that its guest was shut down")
-                + ", so that a guest may resume and need it; give --replay-journal as your word that it boots");
+        if (inDoubt == null && !fileSystemLengths.isEmpty()) {
+            return;
+        }
+        String why = inDoubt != null ? "whether volume " + inDoubt.index() + " of this disk was left cleanly is not known"
+                : "no file system of this disk tells that its guest was shut down";
+        volumes.replaceAll(volume -> !swapAreas.contains(volume.offset()) ? volume : volume.refused("swap area: " + why
+                + ", so that a guest may resume and need it; give --replay-journal as your word that it boots"));
     }
 
     /**
@@ -174,7 +182,6 @@ final class Survey {
             for (FileSystemProbe probe : probes) {
                 lookForSavedMemory(probe, volume);
             }
-            inDoubt = skipped(partition, names.get(0), "");
             boundless = skipped(partition, names.get(0), "the signatures of " + String.join(" and ", names)
                     + " stand on one volume, and one of them must be stale; wipe the stale one in the guest (wipefs)");
             return boundless;
@@ -258,11 +265,9 @@ final class Survey {
                     space.remarks(), kept(space, partition));
         } catch (UnsafeException e) {
             noteDoubt(e);
-            inDoubt = skipped(partition, type, e.reason());
-            return inDoubt;
+            return skipped(partition, type, e.reason());
         } catch (DiskFormatException e) {
             boundless = skipped(partition, type, e.reason());
-            inDoubt = boundless;
             return boundless;
         }
     }

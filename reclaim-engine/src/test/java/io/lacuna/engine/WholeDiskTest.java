@@ -113,12 +113,15 @@ class WholeDiskTest {
         Set<ReclaimOptions.Include> swapToo = Set.of(ReclaimOptions.Include.SWAP);
         GuestVolume open = copyOf("open");
         Tools.ok("debugfs", "-w", "-R", "feature needs_recovery", open.file().toString());
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 3; i++) {
             GuestVolume swap = foreign("swap" + i, 4 * MIB, "mkswap \"$1\" > /dev/null");
             Path image = directory.resolve("image" + i + ".raw");
-            GuestDisk disk = i == 0 ? GuestDisk.assemble(image, "gpt", 512, open, swap, copyOf("clean"))
-                    : GuestDisk.assemble(image, "gpt", 512, swap);
-            int index = i == 0 ? 1 : 0;
+            GuestDisk disk = switch (i) {
+                case 0 -> GuestDisk.assemble(image, "gpt", 512, open, swap, copyOf("clean"));
+                case 1 -> GuestDisk.assemble(image, "gpt", 512, foreign("root", 4 * MIB, "true"), swap, copyOf("boot"));
+                default -> GuestDisk.assemble(image, "gpt", 512, swap);
+            };
+            int index = i < 2 ? 1 : 0;
             VolumeReport left = ReclaimRun.run(image, ReclaimOptions.builder().includes(swapToo).build()).volumes().get(index);
             assertTrue(left.skipped() && left.reason().contains("--replay-journal"), left.toString());
             ReclaimOptions boots = ReclaimOptions.builder().includes(swapToo).volumeOptions(new VolumeOptions(true, false)).build();

@@ -121,7 +121,9 @@ final class PossibleBlocks {
         ByteBuffer root = inode.slice(0x28, 60).order(ByteOrder.LITTLE_ENDIAN);
         if ((root.getShort(0) & 0xFFFF) == FileBlocks.EXTENT_MAGIC) {
             addNode(root, -1);
-        } else if (hasBlockNumbers(inode)) {
+        }
+        // The first block of an old file may have that number.
+        if (hasBlockNumbers(inode)) {
             if (!followsNumbers) {
                 throw new UnsupportedException("the file system's fast commits name a file without extents, of which they cannot "
                         + "tell what is in use: start the guest and shut it down cleanly");
