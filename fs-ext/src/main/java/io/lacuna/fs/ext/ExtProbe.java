@@ -62,7 +62,7 @@ public final class ExtProbe implements FileSystemProbe {
         return options.crossCheck() || fastCommits ? new CrossChecked(fileSystem, volume, superblock) : fileSystem;
     }
 
-    /** Linux can replay fast commits into bitmaps that miss blocks in use, and then calls the file system clean (seen in 6.1). */
+    /** Linux can replay fast commits into bitmaps that miss blocks in use, and then calls the file system clean (seen in 6.18). */
     private static boolean hasFastCommits(Superblock superblock, Journal journal) {
         return superblock.features().has(Features.FAST_COMMIT)
                 || journal != null && journal.superblock().has(JournalSuperblock.FAST_COMMIT);
