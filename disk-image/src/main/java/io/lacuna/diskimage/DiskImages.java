@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /** Opens disk images: takes the locks, looks for users, finds the format, follows the image's links as far as allowed. */
 public final class DiskImages {
@@ -84,8 +83,14 @@ public final class DiskImages {
 
     /** @return the names of all formats that can be read, "raw" first */
     public static List<String> formatNames() {
-        Stream<String> others = formats().stream().map(DiskImageFormat::name).filter(name -> !name.equals(RawFormat.NAME)).sorted();
-        return Stream.concat(Stream.of(RawFormat.NAME), others).toList();
+        List<String> names = new ArrayList<>();
+        for (DiskImageFormat format : formats()) {
+            names.add(format.name());
+        }
+        names.sort(null);
+        names.remove(RawFormat.NAME);
+        names.add(0, RawFormat.NAME);
+        return names;
     }
 
     /** Loads the formats and the native calls, which takes a while, so that a program can have it done beside other work. */

@@ -1,5 +1,6 @@
 package io.lacuna.diskimage;
 
+import com.sun.jna.Function;
 import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 import com.sun.jna.Pointer;
@@ -63,58 +64,146 @@ final class LinuxHost {
     static final int SYNC_FILE_RANGE_WRITE = 2;
     static final int POSIX_FADV_DONTNEED = 4;
 
-    static {
-        Native.register(LinuxHost.class, NativeLibrary.getProcess());
-    }
+    private static final NativeLibrary C = NativeLibrary.getProcess();
+
+    private static final Function OPEN = C.getFunction("open");
+    private static final Function CLOSE = C.getFunction("close");
+    private static final Function PREAD = C.getFunction("pread");
+    private static final Function FTRUNCATE = C.getFunction("ftruncate");
+    private static final Function FSYNC = C.getFunction("fsync");
+    private static final Function FUTIMENS = C.getFunction("futimens");
+    private static final Function SYNCFS = C.getFunction("syncfs");
+    private static final Function POSIX_FADVISE = C.getFunction("posix_fadvise");
+    private static final Function SYNC_FILE_RANGE = C.getFunction("sync_file_range");
+    private static final Function FCNTL = C.getFunction("fcntl");
+    private static final Function IOCTL = C.getFunction("ioctl");
+    private static final Function STATX = C.getFunction("statx");
+    private static final Function FSTATFS = C.getFunction("fstatfs");
+    private static final Function READLINK = C.getFunction("readlink");
+    private static final Function UNLINK = C.getFunction("unlink");
+
+    private static volatile boolean frequentAreBound;
 
     private LinuxHost() {
     }
 
-    /** Does nothing, but has the class loaded and bound to the C library. */
-    static void load() {
+    /**
+     * Calls that a run makes by the thousand. A call costs a quarter of one through {@link Function}, but JNA takes ten
+     * milliseconds to bind the first, which the start of a run should not have to wait for.
+     */
+    private static final class Frequent {
+
+        static {
+            Native.register(Frequent.class, C);
+            frequentAreBound = true;
+        }
+
+        private Frequent() {
+        }
+
+        static void bind() {
+        }
+
+        static native long pread(int descriptor, long address, long count, long offset);
+
+        static native long pwrite(int descriptor, long address, long count, long offset);
+
+        static native int fallocate(int descriptor, int mode, long offset, long length);
+
+        static native long lseek(int descriptor, long offset, int whence);
     }
 
-    static native int open(byte[] path, int flags, int mode);
+    /** Does nothing, but has the calls bound to the C library. */
+    static void load() {
+        Frequent.bind();
+    }
 
-    static native int close(int descriptor);
+    static int open(byte[] path, int flags, int mode) {
+        return OPEN.invokeInt(new Object[] {path, flags, mode});
+    }
 
-    static native long pread(int descriptor, long address, long count, long offset);
+    static int close(int descriptor) {
+        return CLOSE.invokeInt(new Object[] {descriptor});
+    }
 
-    static native long pwrite(int descriptor, long address, long count, long offset);
+    static long pread(int descriptor, long address, long count, long offset) {
+        return frequentAreBound ? Frequent.pread(descriptor, address, count, offset)
+                : asLong(PREAD, descriptor, address, count, offset);
+    }
 
-    static native int fallocate(int descriptor, int mode, long offset, long length);
+    static long pwrite(int descriptor, long address, long count, long offset) {
+        return Frequent.pwrite(descriptor, address, count, offset);
+    }
 
-    static native int ftruncate(int descriptor, long length);
+    static int fallocate(int descriptor, int mode, long offset, long length) {
+        return Frequent.fallocate(descriptor, mode, offset, length);
+    }
 
-    static native int fsync(int descriptor);
+    static int ftruncate(int descriptor, long length) {
+        return FTRUNCATE.invokeInt(new Object[] {descriptor, length});
+    }
+
+    static int fsync(int descriptor) {
+        return FSYNC.invokeInt(new Object[] {descriptor});
+    }
 
     /** @param times two of seconds and nanoseconds: last access, last modification */
-    static native int futimens(int descriptor, byte[] times);
+    static int futimens(int descriptor, byte[] times) {
+        return FUTIMENS.invokeInt(new Object[] {descriptor, times});
+    }
 
-    static native int syncfs(int descriptor);
+    static int syncfs(int descriptor) {
+        return SYNCFS.invokeInt(new Object[] {descriptor});
+    }
 
-    static native int posix_fadvise(int descriptor, long offset, long length, int advice);
+    static int posix_fadvise(int descriptor, long offset, long length, int advice) {
+        return POSIX_FADVISE.invokeInt(new Object[] {descriptor, offset, length, advice});
+    }
 
     /** @param length bytes; 0 for all up to the end */
-    static native int sync_file_range(int descriptor, long offset, long length, int flags);
+    static int sync_file_range(int descriptor, long offset, long length, int flags) {
+        return SYNC_FILE_RANGE.invokeInt(new Object[] {descriptor, offset, length, flags});
+    }
 
-    static native long lseek(int descriptor, long offset, int whence);
+    static long lseek(int descriptor, long offset, int whence) {
+        return Frequent.lseek(descriptor, offset, whence);
+    }
 
-    static native int fcntl(int descriptor, int command, byte[] lock);
+    static int fcntl(int descriptor, int command, byte[] lock) {
+        return FCNTL.invokeInt(new Object[] {descriptor, command, lock});
+    }
 
-    static native int fcntl(int descriptor, int command, long argument);
+    static int fcntl(int descriptor, int command, long argument) {
+        return FCNTL.invokeInt(new Object[] {descriptor, command, argument});
+    }
 
-    static native int ioctl(int descriptor, long request, byte[] argument);
+    static int ioctl(int descriptor, long request, byte[] argument) {
+        return IOCTL.invokeInt(new Object[] {descriptor, request, argument});
+    }
 
-    static native int ioctl(int descriptor, long request, long address);
+    static int ioctl(int descriptor, long request, long address) {
+        return IOCTL.invokeInt(new Object[] {descriptor, request, address});
+    }
 
-    static native int statx(int directory, byte[] path, int flags, int mask, byte[] status);
+    static int statx(int directory, byte[] path, int flags, int mask, byte[] status) {
+        return STATX.invokeInt(new Object[] {directory, path, flags, mask, status});
+    }
 
-    static native int fstatfs(int descriptor, byte[] status);
+    static int fstatfs(int descriptor, byte[] status) {
+        return FSTATFS.invokeInt(new Object[] {descriptor, status});
+    }
 
-    static native long readlink(byte[] path, byte[] target, long capacity);
+    static long readlink(byte[] path, byte[] target, long capacity) {
+        return asLong(READLINK, path, target, capacity);
+    }
 
-    static native int unlink(byte[] path);
+    static int unlink(byte[] path) {
+        return UNLINK.invokeInt(new Object[] {path});
+    }
+
+    private static long asLong(Function function, Object... arguments) {
+        return (Long) function.invoke(Long.class, arguments);
+    }
 
     /** Loads the native library. @throws IOException if this system has none for us */
     static void require() throws IOException {

@@ -3,7 +3,6 @@ package io.lacuna.partition;
 import io.lacuna.blockio.ExtentSet;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 
@@ -77,7 +76,7 @@ record Layout(String scheme, List<Partition> partitions, ExtentSet tables, Exten
 
     /** @return the bytes from the first partition on that no partition and no table owns; nothing if anything is in doubt */
     ExtentSet gaps(long diskSize) {
-        Optional<Partition> first = partitions.stream().min(Comparator.comparingLong(Partition::offset));
+        Optional<Partition> first = partitions.stream().min((one, other) -> Long.compare(one.offset(), other.offset()));
         boolean refused = partitions.stream().anyMatch(partition -> partition.refusal().isPresent());
         long last = Math.min(end, diskSize - DISK_END_MARGIN);
         if (inDoubt || refused || first.isEmpty() || last <= first.get().offset()) {

@@ -18,7 +18,12 @@ public final class BlockWriter {
 
     private BlockWriter(BlockPlan plan, Progress progress) {
         this.plan = plan;
-        this.work = new WorkDone(plan, progress);
+        long bytes = 0;
+        for (FilePlan file : plan.files()) {
+            bytes += file.punches().totalBytes();
+            bytes += file.packing() == null ? 0 : file.packing().moves().size() * file.packing().area().slotSize();
+        }
+        this.work = new WorkDone(bytes, plan.plannedBytes(), progress);
     }
 
     /**

@@ -2,27 +2,29 @@ package io.lacuna.diskimage.block;
 
 import io.lacuna.blockio.Progress;
 
-/** Tells the progress of a run, in which bytes that are copied count as those that are punched. */
-final class WorkDone {
+/**
+ * Tells the progress of a run. Counts what there is to do, bytes that are copied like those that are punched, for to find out what
+ * a single hole released would cost more than the call that punches it.
+ */
+public final class WorkDone {
 
     private final Progress progress;
     private final long plannedBytes;
     private final long work;
     private long done;
 
-    WorkDone(BlockPlan plan, Progress progress) {
+    /**
+     * @param work bytes to move and to punch
+     * @param plannedBytes host bytes that this will release
+     */
+    public WorkDone(long work, long plannedBytes, Progress progress) {
         this.progress = progress;
-        this.plannedBytes = plan.plannedBytes();
-        long bytes = 0;
-        for (FilePlan file : plan.files()) {
-            bytes += file.punches().totalBytes();
-            bytes += file.packing() == null ? 0 : file.packing().moves().size() * file.packing().area().slotSize();
-        }
-        this.work = Math.max(1, bytes);
+        this.plannedBytes = plannedBytes;
+        this.work = Math.max(1, work);
     }
 
     /** @param bytes that were punched or moved */
-    void done(long bytes) {
+    public void done(long bytes) {
         done = Math.min(work, done + bytes);
         progress.advanced((long) ((double) done / work * plannedBytes), plannedBytes);
     }

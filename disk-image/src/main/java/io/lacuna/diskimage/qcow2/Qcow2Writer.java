@@ -6,6 +6,7 @@ import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.diskimage.block.CompactionJournal;
+import io.lacuna.diskimage.block.WorkDone;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -79,11 +80,7 @@ final class Qcow2Writer {
         }
         long moving = plan.compaction() == null ? 0 : plan.compaction().relocation().movedBytes();
         long total = plan.imagePunches().totalBytes() + plan.dataPunches().totalBytes() + moving;
-        long[] done = {0};
-        LongConsumer work = bytes -> {
-            done[0] += bytes;
-            progress.advanced((long) ((double) done[0] / total * plan.plannedBytes()), plan.plannedBytes());
-        };
+        LongConsumer work = new WorkDone(total, plan.plannedBytes(), progress)::done;
         if (plan.compaction() != null) {
             new ClusterMover(header, file, plan.compaction(), newL1, work, plan.journal()::note).run();
         }

@@ -9,6 +9,7 @@ import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.ImageLayer;
 import io.lacuna.blockio.Progress;
+import io.lacuna.diskimage.block.WorkDone;
 import java.io.IOException;
 import java.util.List;
 
@@ -77,9 +78,7 @@ final class RawImage implements DiskImage {
         if (ours.isEmpty()) {
             return;
         }
-        // Counted once: it takes a look at every extent.
-        long planned = ours.plannedBytes();
-        long done = 0;
+        WorkDone work = new WorkDone(ours.holes().totalBytes(), ours.plannedBytes(), progress);
         for (Extent hole : ours.holes()) {
             long piece = file.isBlockDevice()
                     ? Math.max(ours.granularity(), LARGEST_DEVICE_PUNCH - LARGEST_DEVICE_PUNCH % ours.granularity())
@@ -87,8 +86,7 @@ final class RawImage implements DiskImage {
             for (long start = hole.offset(); start < hole.end(); start += piece) {
                 long length = Math.min(piece, hole.end() - start);
                 file.punch(start, length);
-                done += ours.storedIn(new Extent(start, length));
-                progress.advanced(done, planned);
+                work.done(length);
             }
         }
         file.sync();

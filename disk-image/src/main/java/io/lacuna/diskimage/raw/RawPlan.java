@@ -98,11 +98,6 @@ record RawPlan(RawImage image, HostFile file, ExtentSet reclaimable, List<Retain
                 ? punched.union(ExtentSet.ofRange(tail, granularity)) : punched);
     }
 
-    long storedIn(Extent hole) {
-        boolean last = hole.end() == image.virtualSize();
-        return stored.intersect(last ? new Extent(hole.offset(), Long.MAX_VALUE - hole.offset()) : hole).totalBytes();
-    }
-
     @Override
     public long plannedBytes() {
         return stored.totalBytes();
