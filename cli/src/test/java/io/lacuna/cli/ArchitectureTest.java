@@ -59,8 +59,10 @@ class ArchitectureTest {
 
     @Test
     void formatsAreNamedByNobody() {
-        noClasses().that().resideInAPackage("io.lacuna.diskimage").or().resideOutsideOfPackage("io.lacuna.diskimage..")
-                .should().dependOnClassesThat().resideInAPackage("io.lacuna.diskimage.qcow2..").check(product);
+        for (String format : List.of("qcow2", "vhd", "vhdx", "vmdk", "vdi")) {
+            noClasses().that().resideInAPackage("io.lacuna.diskimage").or().resideOutsideOfPackage("io.lacuna.diskimage..")
+                    .should().dependOnClassesThat().resideInAPackage("io.lacuna.diskimage." + format + "..").check(product);
+        }
     }
 
     @Test

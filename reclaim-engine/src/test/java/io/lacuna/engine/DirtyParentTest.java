@@ -149,6 +149,18 @@ class DirtyParentTest {
         }
     }
 
+    /** An unnamed child that runs shows in nothing else: its program need not know QEMU's locks. */
+    @Test
+    void whoeverHasTheParentOpenMayBeAChild() throws Exception {
+        Process holder = new ProcessBuilder("sleep", "100").redirectInput(parent.toFile()).start();
+        try {
+            String reason = refused(ReclaimMode.PUNCH, child);
+            assertTrue(reason.contains("has this image open"), reason);
+        } finally {
+            holder.destroyForcibly().waitFor();
+        }
+    }
+
     private String treeOfChild() throws IOException {
         Path raw = directory.resolve("seen.raw");
         Tools.ok("qemu-img", "convert", "-f", "qcow2", "-O", "raw", child.toString(), raw.toString());

@@ -20,6 +20,8 @@ import org.junit.jupiter.api.io.TempDir;
 class KilledUndoTest {
 
     private static final int KILLS = 10;
+    /** The status of a program that SIGKILL has ended. */
+    private static final int KILLED = 137;
     private static final long MIB = 1 << 20;
 
     @TempDir
@@ -106,6 +108,8 @@ class KilledUndoTest {
             }
         }
         process.destroyForcibly();
-        return process.waitFor(30, TimeUnit.SECONDS) && process.exitValue() != 0;
+        assertTrue(process.waitFor(30, TimeUnit.SECONDS), "it outlived SIGKILL");
+        assertTrue(process.exitValue() == 0 || process.exitValue() == KILLED, "it failed: " + process.exitValue());
+        return process.exitValue() == KILLED;
     }
 }

@@ -68,6 +68,19 @@ class WholeDiskTest {
         assertRefused(disk, "RAID");
     }
 
+    /** A table that stayed in the boot block, and in its old partition a file system that is still sound. */
+    @Test
+    void aFileSystemOfTheWholeDiskPutsItsPartitionsInDoubt() throws IOException {
+        Path disk = copyOf("whole").file();
+        Tools.shell("truncate -s 4M \"$2\"; mke2fs -q -F -t ext4 \"$2\"\n"
+                + "dd if=\"$2\" of=\"$1\" bs=1M seek=8 conv=notrunc status=none\n"
+                // One partition of 4 MiB at 8 MiB.
+                + "printf '\\0\\0\\0\\0\\203\\0\\0\\0\\000\\100\\0\\0\\000\\040\\0\\0' "
+                + "| dd of=\"$1\" bs=1 seek=446 conv=notrunc status=none\n"
+                + "printf '\\125\\252' | dd of=\"$1\" bs=1 seek=510 conv=notrunc status=none", disk, directory.resolve("inner"));
+        assertRefused(disk, "must be stale");
+    }
+
     @Test
     void raidWhoseMetadataLiesInsideTheLastPartition() throws IOException {
         Tools.require("sfdisk");

@@ -49,6 +49,11 @@ final class Checksums {
         values[count++] = (long) length << 32 | checksum & 0xFFFF_FFFFL;
     }
 
+    /** @return whether something may be missing */
+    boolean isFull() {
+        return count == MOST;
+    }
+
     /** @return payloads of records */
     List<ByteBuffer> encode() {
         List<ByteBuffer> payloads = new ArrayList<>();

@@ -11,13 +11,16 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
-/** Reads payloads of records that were proved before. */
+/** Reads payloads of records. They were proved before, and are proved again: they may have to be read from the disk once more. */
 final class PayloadReader implements Closeable {
 
     private final FileChannel channel;
+    private final byte[] run;
 
-    PayloadReader(Path path) throws IOException {
-        channel = FileChannel.open(path, StandardOpenOption.READ);
+    /** @param run the run's id */
+    PayloadReader(Path path, byte[] run) throws IOException {
+        this.channel = FileChannel.open(path, StandardOpenOption.READ);
+        this.run = run;
     }
 
     /** @return the payload, from 0 to its end */
@@ -27,6 +30,9 @@ final class PayloadReader implements Closeable {
             if (channel.read(payload, record.payloadAt() + payload.position()) < 0) {
                 throw new EOFException("the undo file became shorter while it was used");
             }
+        }
+        if (UndoLayout.checksum(run, payload.array(), 0, payload.capacity()) != record.checksum()) {
+            throw new CorruptException("payload of the undo file", record.payloadAt(), "what was read before", "something else");
         }
         return payload.flip();
     }

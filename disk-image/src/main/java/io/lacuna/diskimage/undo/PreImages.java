@@ -58,6 +58,22 @@ final class PreImages {
         flushZeros();
     }
 
+    /** Keeps what a range is going to hold. @param content from its position to its limit */
+    void keepNew(int index, Phase when, long offset, ByteBuffer content) throws IOException {
+        file = index;
+        phase = when;
+        zerosFrom = offset;
+        zerosTo = offset;
+        ByteBuffer rest = content.duplicate();
+        for (long at = offset; rest.hasRemaining();) {
+            int length = (int) Math.min(UndoLayout.CHUNK - at % UndoLayout.CHUNK, rest.remaining());
+            rest.get(bytes, 0, length);
+            chunk(at, length);
+            at += length;
+        }
+        flushZeros();
+    }
+
     /** One packed record with a few zeros in it is smaller than two. */
     private static ExtentSet withoutShortHoles(ExtentSet parts) {
         ExtentSet.Builder merged = ExtentSet.builder();

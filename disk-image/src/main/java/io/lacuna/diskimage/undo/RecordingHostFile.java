@@ -4,7 +4,6 @@ import io.lacuna.blockio.FileIdentity;
 import io.lacuna.blockio.HostFile;
 import io.lacuna.blockio.HostMap;
 import io.lacuna.blockio.PunchSupport;
-import io.lacuna.diskimage.undo.UndoRecord.Phase;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -45,28 +44,25 @@ final class RecordingHostFile implements HostFile {
     @Override
     public void read(long offset, ByteBuffer target) throws IOException {
         int from = target.position();
-        synchronized (this) {
-            if (waitsIn(offset, target.remaining())) {
-                settle();
-            }
-        }
+        settleIn(offset, target.remaining());
         file.read(offset, target);
         recorder.seen(index, offset, target.duplicate().flip().position(from));
     }
 
-    private boolean waitsIn(long offset, long length) {
+    /** What waits in a range is done before the range is read, or kept. */
+    private synchronized void settleIn(long offset, long length) throws IOException {
         for (Step step : waiting) {
             if (step.offset < offset + length && offset < step.offset + step.length) {
-                return true;
+                settle();
+                return;
             }
         }
-        return false;
     }
 
     @Override
     public synchronized void write(long offset, ByteBuffer source) throws IOException {
         int length = source.remaining();
-        recorder.keep(index, Phase.OVERWRITTEN, offset, length);
+        recorder.overwriting(index, offset, source);
         boolean grows = offset + length > file.size();
         if (grows) {
             settle();
@@ -84,7 +80,8 @@ final class RecordingHostFile implements HostFile {
 
     @Override
     public synchronized void punch(long offset, long length) throws IOException {
-        recorder.keep(index, Phase.RELEASED, offset, length);
+        settleIn(offset, length);
+        recorder.releasing(index, offset, length);
         if (waiting.isEmpty() && recorder.isDurable()) {
             recorder.changing();
             file.punch(offset, length);
@@ -129,10 +126,10 @@ final class RecordingHostFile implements HostFile {
 
     @Override
     public synchronized void truncate(long size) throws IOException {
-        if (size < file.size()) {
-            recorder.keep(index, Phase.RELEASED, size, file.size() - size);
-        }
         settle();
+        if (size < file.size()) {
+            recorder.releasing(index, size, file.size() - size);
+        }
         recorder.changing();
         file.truncate(size);
         recorder.changed(index);

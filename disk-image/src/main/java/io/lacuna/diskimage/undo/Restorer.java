@@ -13,15 +13,18 @@ import io.lacuna.diskimage.undo.UndoRecord.Phase;
 import io.lacuna.diskimage.undo.UndoRecord.Type;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Puts an image's old bytes back: first what was released, then the tables, from the last change to the first, then what received
- * moved blocks; each durable before the next begins. So a cut anywhere leaves the live bytes readable, and the next undo, which
- * does all of it again, gets to the same end.
+ * moved blocks; each durable before the next begins. So the image goes through the same states as in the run, and a cut anywhere
+ * leaves one in which the live bytes are readable and nothing is in use that counts as free. The next undo goes on there.
  */
 public final class Restorer {
 
@@ -30,8 +33,10 @@ public final class Restorer {
 
     private final UndoFile undo;
     private final List<HostFile> files;
-    /** What the host stored before anything was put back: of the ranges that were zeros, no other record changes that. */
+    /** What the host stored before anything was put back. */
     private final List<ExtentSet> stored = new ArrayList<>();
+    /** What was put back since. */
+    private final List<KeptRanges> filled = new ArrayList<>();
     private final boolean[] written;
     private final Progress progress;
     private final UndoMedium.Opener opener;
@@ -71,7 +76,7 @@ public final class Restorer {
         if (undo.state() == UndoFile.State.UNCHANGED || undo.state() == UndoFile.State.UNDONE) {
             throw new IllegalStateException("nothing to put back: " + undo.state());
         }
-        try (PayloadReader reader = new PayloadReader(undo.path())) {
+        try (PayloadReader reader = new PayloadReader(undo.path(), undo.run())) {
             payloads = reader;
             new UnchangedProof(undo, payloads, word).require(files);
             requireRoom();
@@ -81,19 +86,28 @@ public final class Restorer {
             try (UndoMedium medium = opener.open(undo.path(), false)) {
                 writer = UndoWriter.append(medium, undo.run(), files.size(), undo.end());
                 begin();
-                putBack();
-                end(last);
-            } catch (DiskFormatException e) {
-                throw new IOException("stopped in the middle: " + e.getMessage() + ". Run the undo again", e);
+                putBackAll(last);
             }
         }
     }
 
+    private void putBackAll(Runnable last) throws IOException {
+        try {
+            putBack();
+            end(last);
+        } catch (IOException e) {
+            throw new IOException("the image is half put back and must not be used before it is wholly: mend what is wrong, then "
+                    + "run the undo again: " + e.getMessage(), e);
+        }
+    }
+
     private void requireRoom() throws IOException {
+        Map<FileStore, Long> needs = new HashMap<>();
         for (int i = 0; i < files.size(); i++) {
             HostFile file = files.get(i);
             HostMap map = file.map();
             stored.add(map.allocated());
+            filled.add(new KeptRanges());
             if (file.isBlockDevice() || !map.exact()) {
                 continue;
             }
@@ -103,9 +117,10 @@ public final class Restorer {
                     data.add(record.offset(), record.length());
                 }
             }
-            long needed = ALLOWANCE + data.build().minus(map.allocated()).totalBytes();
             Path directory = file.path().toAbsolutePath().getParent();
-            long room = Files.getFileStore(directory).getUsableSpace();
+            FileStore store = Files.getFileStore(directory);
+            long needed = needs.merge(store, ALLOWANCE + data.build().minus(map.allocated()).totalBytes(), Long::sum);
+            long room = store.getUsableSpace();
             if (room < needed) {
                 throw new IOException("nothing was changed, for there is not enough room to put the bytes back: they take up to "
                         + needed + " bytes, and " + directory + " has " + room + " left");
@@ -121,6 +136,30 @@ public final class Restorer {
     }
 
     private void putBack() throws IOException {
+        int from = undo.leftToPutBack();
+        if (from == undo.records().size()) {
+            putBackReleased();
+        }
+        for (int i = from - 1; i >= 0; i--) {
+            UndoRecord record = undo.records().get(i);
+            if (record.type() == Type.BARRIER) {
+                sync();
+                note(i);
+            } else if (record.phase() == Phase.OVERWRITTEN) {
+                putBack(record);
+            }
+        }
+        sync();
+        note(0);
+        for (UndoRecord record : undo.records()) {
+            if (record.phase() == Phase.REPLACED) {
+                putBack(record);
+            }
+        }
+        sync();
+    }
+
+    private void putBackReleased() throws IOException {
         for (int i = 0; i < files.size(); i++) {
             long size = undo.files().get(i).before().size();
             if (files.get(i).size() < size) {
@@ -134,26 +173,19 @@ public final class Restorer {
             }
         }
         sync();
-        for (int i = undo.records().size() - 1; i >= 0; i--) {
-            UndoRecord record = undo.records().get(i);
-            if (record.type() == Type.BARRIER) {
-                sync();
-            } else if (record.phase() == Phase.OVERWRITTEN) {
-                putBack(record);
-            }
-        }
-        sync();
-        for (UndoRecord record : undo.records()) {
-            if (record.phase() == Phase.REPLACED) {
-                putBack(record);
-            }
-        }
-        sync();
+        note(undo.records().size());
+    }
+
+    /** Durably, before anything else is put back: to put back a table's last content again would undo what is right already. */
+    private void note(int left) throws IOException {
+        writer.append(Type.PUT_BACK, 0, Phase.OVERWRITTEN, left, 0, ByteBuffer.allocate(0));
+        writer.sync();
     }
 
     private void putBack(UndoRecord record) throws IOException {
         if (record.holdsData()) {
             files.get(record.file()).write(record.offset(), payloads.data(record));
+            filled.get(record.file()).add(record.offset(), record.end());
             changed(record.file());
             done += record.length();
             progress.advanced(done, total);
@@ -165,17 +197,21 @@ public final class Restorer {
     private void zero(UndoRecord record) throws IOException {
         HostFile file = files.get(record.file());
         ExtentSet range = ExtentSet.ofRange(record.offset(), record.length());
+        ExtentSet present = present(record, range);
+        if (present.isEmpty()) {
+            return;
+        }
         if (!file.isBlockDevice() && record.phase() != Phase.OVERWRITTEN) {
             // Holes were there, or might as well have been.
-            ExtentSet holes = holes(record, range);
+            ExtentSet holes = holes(file, range);
             for (Extent hole : holes) {
                 file.punch(hole.offset(), hole.length());
                 changed(record.file());
             }
-            range = range.minus(holes);
+            present = present.minus(holes);
         }
         boolean surely = file.isBlockDevice() && !file.punchSupport().zeroes();
-        StoredData.read(file, stored.get(record.file()).intersect(range), (offset, bytes, length) -> {
+        StoredData.read(file, present, (offset, bytes, length) -> {
             if (surely || !StoredData.isZero(bytes, 0, length)) {
                 file.write(offset, ByteBuffer.allocate(length));
                 changed(record.file());
@@ -184,13 +220,21 @@ public final class Restorer {
         });
     }
 
-    /** @return what of a range to punch; nothing where the host cannot, or stores nothing there */
-    private ExtentSet holes(UndoRecord record, ExtentSet range) throws IOException {
-        if (!stored.get(record.file()).intersects(record.offset(), record.length())) {
-            return ExtentSet.EMPTY;
+    /** @return what of a range the host may store */
+    private ExtentSet present(UndoRecord record, ExtentSet range) {
+        ExtentSet.Builder empty = ExtentSet.builder();
+        for (Extent hole : range.minus(stored.get(record.file()))) {
+            for (Extent unfilled : filled.get(record.file()).missing(hole.offset(), hole.end())) {
+                empty.add(unfilled.offset(), unfilled.length());
+            }
         }
+        return range.minus(empty.build());
+    }
+
+    /** @return what of a range to punch; nothing where the host cannot */
+    private static ExtentSet holes(HostFile file, ExtentSet range) throws IOException {
         try {
-            PunchSupport support = files.get(record.file()).punchSupport();
+            PunchSupport support = file.punchSupport();
             return range.inwardTo(support.granularity(), support.alignment());
         } catch (DiskFormatException cannotPunch) {
             return ExtentSet.EMPTY;

@@ -144,6 +144,11 @@ final class UnchangedProof {
     }
 
     private void requireEvidence(int index, HostFile file) throws IOException {
+        if (!word && undo.records().stream().anyMatch(record -> record.file() == index && record.type() == Type.EVIDENCE
+                && record.payloadLength() == 0)) {
+            throw new UnsafeException("the run relied on more than the undo file remembers, so that whether anything else has "
+                    + "written to the image since cannot be told; if you know that nothing has, say --unchanged");
+        }
         ExtentSet changed = ranges(index, Phase.RELEASED).union(ranges(index, Phase.OVERWRITTEN))
                 .union(ranges(index, Phase.REPLACED));
         compare(index, file, Type.EVIDENCE, changed, ExtentSet.builder());

@@ -115,6 +115,16 @@ public final class UndoFile {
         return sum;
     }
 
+    /** @return how many of the records, the first ones, tell what is still to be put back; all of them if nothing was */
+    int leftToPutBack() {
+        for (int i = records.size() - 1; i >= 0; i--) {
+            if (records.get(i).type() == Type.PUT_BACK) {
+                return (int) records.get(i).offset();
+            }
+        }
+        return records.size();
+    }
+
     byte[] run() {
         return run;
     }

@@ -1,6 +1,7 @@
 package io.lacuna.diskimage.undo;
 
 import io.lacuna.blockio.CorruptException;
+import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.undo.UndoRecord.Phase;
 import io.lacuna.diskimage.undo.UndoRecord.Type;
@@ -18,6 +19,9 @@ import java.util.List;
 /** Reads an undo file from its start to its end and checks every checksum. Used once. */
 final class UndoReader implements Closeable {
 
+    /** Of a file's mode: the group, or everybody. */
+    private static final int OTHERS_MAY_WRITE = 0022;
+
     private final Path path;
     private final FileChannel channel;
     private final long size;
@@ -34,6 +38,27 @@ final class UndoReader implements Closeable {
         this.path = path;
         this.channel = FileChannel.open(path, StandardOpenOption.READ);
         this.size = channel.size();
+        try {
+            requireTrusted(path);
+        } catch (IOException e) {
+            channel.close();
+            throw e;
+        }
+    }
+
+    /** It names the files that are written, and what to write. */
+    private static void requireTrusted(Path path) throws IOException {
+        Object self = Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+        Object owner = Files.getAttribute(path, "unix:uid");
+        int mode = (Integer) Files.getAttribute(path, "unix:mode");
+        if (!owner.equals(self) && !owner.equals(0)) {
+            throw new UnsafeException("the undo file belongs to another user (" + Files.getOwner(path).getName() + "), who could "
+                    + "have it write into any file: if it may be trusted, work with a copy of your own");
+        }
+        if ((mode & OTHERS_MAY_WRITE) != 0) {
+            throw new UnsafeException("others may write into the undo file, and so into any file that it names: if it may be "
+                    + "trusted, take that right away (chmod go-w)");
+        }
     }
 
     UndoFile read() throws IOException {
@@ -114,7 +139,8 @@ final class UndoReader implements Closeable {
         if (payload == null || UndoLayout.checksum(run, payload.array(), 0, payloadLength) != header.getInt(36)) {
             return null;
         }
-        UndoRecord record = new UndoRecord(type, file, phase, offset, length, at + UndoLayout.RECORD_HEADER, payloadLength);
+        UndoRecord record = new UndoRecord(type, file, phase, offset, length, at + UndoLayout.RECORD_HEADER, payloadLength,
+                header.getInt(36));
         if (type == Type.RUN) {
             facts = Payload.parse(payload, at, RunFacts::parse);
         } else if (type == Type.FILE) {
@@ -135,6 +161,9 @@ final class UndoReader implements Closeable {
                 throw new CorruptException("range of the undo file", at, "one inside of the image's file", record.offset() + " to "
                         + record.end());
             }
+        }
+        if (record.type() == Type.PUT_BACK && record.offset() > records.size()) {
+            throw new CorruptException("record of the undo file", at, "a number up to " + records.size(), record.offset());
         }
         records.add(record);
     }

@@ -9,8 +9,9 @@ package io.lacuna.diskimage.undo;
  * @param length bytes there
  * @param payloadAt byte of the undo file where the payload begins
  * @param payloadLength bytes of it
+ * @param checksum of the payload
  */
-record UndoRecord(Type type, int file, Phase phase, long offset, long length, long payloadAt, int payloadLength) {
+record UndoRecord(Type type, int file, Phase phase, long offset, long length, long payloadAt, int payloadLength, int checksum) {
 
     /** What a record says. The number on the disk is the constant's place, from 1. */
     enum Type {
@@ -18,7 +19,7 @@ record UndoRecord(Type type, int file, Phase phase, long offset, long length, lo
         RUN,
         /** About a file before the run: see {@link FileFacts}. */
         FILE,
-        /** Checksums of what the plan rests on: see {@link Checksums}. */
+        /** Checksums of what the plan rests on: see {@link Checksums}. One without a payload: there was more than could be kept. */
         EVIDENCE,
         /** A range that was all zeros. */
         ZERO,
@@ -36,6 +37,11 @@ record UndoRecord(Type type, int file, Phase phase, long offset, long length, lo
         DONE,
         /** The image is being put back. */
         UNDO_BEGUN,
+        /**
+         * So far it is put back, durably: what was released, and of what was overwritten all but what the first records of the undo
+         * file tell, whose number is the offset.
+         */
+        PUT_BACK,
         /** The image is as it was. */
         UNDONE;
 
@@ -56,9 +62,9 @@ record UndoRecord(Type type, int file, Phase phase, long offset, long length, lo
      * while both places hold them.
      */
     enum Phase {
-        /** Was punched or cut off, so that nothing is in it now. */
+        /** Was punched or cut off, or is going to be. The last record of a place says what it held then. */
         RELEASED,
-        /** Was overwritten: tables. The last one first. */
+        /** Was overwritten: tables. The last one first; a place has a record for each time that it was made durable in between. */
         OVERWRITTEN,
         /** Has received a block from elsewhere, which is needed until the tables are as they were. */
         REPLACED;

@@ -30,7 +30,7 @@ public final class UndoRecorder implements Closeable {
     private final UndoMedium.Opener opener;
     private final List<RecordingHostFile> files = new ArrayList<>();
     private final List<Checksums> evidence = new ArrayList<>();
-    private final List<KeptRanges> kept = new ArrayList<>();
+    private final List<KeptFile> kept = new ArrayList<>();
     private final List<ExtentSet.Builder> overwritten = new ArrayList<>();
     private final List<FileIdentity> before = new ArrayList<>();
     private UndoMedium medium;
@@ -76,7 +76,7 @@ public final class UndoRecorder implements Closeable {
         RecordingHostFile wrapped = new RecordingHostFile(file, this, files.size());
         files.add(wrapped);
         evidence.add(new Checksums());
-        kept.add(new KeptRanges());
+        kept.add(new KeptFile());
         overwritten.add(ExtentSet.builder());
         return wrapped;
     }
@@ -106,7 +106,7 @@ public final class UndoRecorder implements Closeable {
      */
     public void arm(RunFacts facts, boolean tables, List<HostRanges> ranges) throws IOException {
         requireAbsent();
-        long reserve = UndoRoom.reserve(facts, tables);
+        long reserve = UndoRoom.reserve(facts, tables, ranges);
         UndoRoom.require(path, ranges, reserve);
         try {
             medium = opener.open(path, true);
@@ -141,10 +141,15 @@ public final class UndoRecorder implements Closeable {
             HostFile file = files.get(i).file();
             FileIdentity identity = file.identity();
             before.add(identity);
-            writer.append(Type.FILE, i, Phase.RELEASED, 0, 0, new FileFacts(file.path().toRealPath(), identity).encode());
+            // A device's own name may be another one after the next start; the one that was given is made to last, if any is.
+            Path name = file.isBlockDevice() ? file.path().toAbsolutePath() : file.path().toRealPath();
+            writer.append(Type.FILE, i, Phase.RELEASED, 0, 0, new FileFacts(name, identity).encode());
             writer.note(i, identity);
             for (ByteBuffer payload : evidence.get(i).encode()) {
                 writer.append(Type.EVIDENCE, i, Phase.RELEASED, 0, 0, payload);
+            }
+            if (evidence.get(i).isFull()) {
+                writer.append(Type.EVIDENCE, i, Phase.RELEASED, 0, 0, ByteBuffer.allocate(0));
             }
             evidence.set(i, null);
         }
@@ -160,37 +165,62 @@ public final class UndoRecorder implements Closeable {
     }
 
     private void keepAll(int index, Phase phase, ExtentSet ranges, ExtentSet stored) throws IOException {
-        for (Extent range : ranges) {
-            keep(index, phase, range.offset(), range.end(), stored);
+        ExtentSet inFile = ranges.intersect(ExtentSet.ofRange(0, before.get(index).size()));
+        for (Extent range : kept.get(index).planned(phase, inFile)) {
+            images.keep(files.get(index).file(), index, phase, range, stored);
         }
     }
 
-    private void keep(int index, Phase phase, long from, long to, ExtentSet stored) throws IOException {
-        HostFile file = files.get(index).file();
-        long end = Math.min(to, before.get(index).size());
-        if (from >= end) {
+    /** Keeps what a range holds that is about to be overwritten. @param bytes that it is going to hold */
+    synchronized void overwriting(int index, long offset, ByteBuffer bytes) throws IOException {
+        requireArmed();
+        long end = Math.addExact(offset, bytes.remaining());
+        overwritten.get(index).add(offset, bytes.remaining());
+        KeptFile file = kept.get(index);
+        Extent range = inFile(index, offset, end);
+        if (range == null) {
             return;
         }
-        for (Extent missing : kept.get(index).missing(from, end)) {
+        for (Extent missing : file.overwriting(range)) {
             if (barrierDue) {
                 writer.append(Type.BARRIER, index, Phase.OVERWRITTEN, 0, 0, ByteBuffer.allocate(0));
                 barrierDue = false;
             }
-            images.keep(file, index, phase, missing, stored == null
-                    ? ExtentSet.ofRange(missing.offset(), missing.length()) : stored);
+            keepNow(index, Phase.OVERWRITTEN, missing);
         }
-        kept.get(index).add(from, end);
+        // It is put back with what it holds in the end, for the tables may name it until they are as they were.
+        for (Extent released : file.released(range)) {
+            int from = bytes.position() + (int) (released.offset() - offset);
+            images.keepNew(index, Phase.RELEASED, released.offset(),
+                    bytes.duplicate().limit(from + (int) released.length()).position(from));
+        }
     }
 
-    /** Keeps what is not kept yet of a range that is about to change. */
-    synchronized void keep(int index, Phase phase, long offset, long length) throws IOException {
+    /** Keeps what a range holds that is about to be punched or cut off, if the plan did not say so. */
+    synchronized void releasing(int index, long offset, long length) throws IOException {
+        requireArmed();
+        Extent range = inFile(index, offset, Math.addExact(offset, length));
+        if (range != null) {
+            for (Extent missing : kept.get(index).releasing(range)) {
+                keepNow(index, Phase.RELEASED, missing);
+            }
+        }
+    }
+
+    private void requireArmed() throws IOException {
         if (!armed) {
             throw new IOException("a change before the undo file was ready");
         }
-        if (phase == Phase.OVERWRITTEN) {
-            overwritten.get(index).add(offset, length);
-        }
-        keep(index, phase, offset, Math.addExact(offset, length), null);
+    }
+
+    /** @return the part that was in the file before the run; null if none of it was */
+    private Extent inFile(int index, long from, long to) {
+        long end = Math.min(to, before.get(index).size());
+        return from >= end ? null : new Extent(from, end - from);
+    }
+
+    private void keepNow(int index, Phase phase, Extent range) throws IOException {
+        images.keep(files.get(index).file(), index, phase, range, ExtentSet.ofRange(range.offset(), range.length()));
     }
 
     synchronized boolean isDurable() {
@@ -199,9 +229,7 @@ public final class UndoRecorder implements Closeable {
 
     /** Called before a file is changed: what is kept becomes durable. */
     synchronized void changing() throws IOException {
-        if (!armed) {
-            throw new IOException("a change before the undo file was ready");
-        }
+        requireArmed();
         writer.sync();
         changed = true;
     }
@@ -214,6 +242,7 @@ public final class UndoRecorder implements Closeable {
     /** Called when all changes of a file are durable: the next ones come behind them. */
     synchronized void barrier() {
         barrierDue = armed;
+        kept.forEach(KeptFile::barrier);
     }
 
     /** Notes durably that the run came to its end. */

@@ -19,12 +19,19 @@ final class UndoRoom {
      */
     private static final int DISK_BYTES_PER_TABLE_BYTE = 8192;
 
+    /** Bytes of moved blocks for one of tables, packed: these are kept anew each time that some blocks have moved. Ours. */
+    private static final int MOVED_BYTES_PER_TABLE_BYTE = 128;
+
     private UndoRoom() {
     }
 
     /** @return bytes to keep free for what is kept behind the first change */
-    static long reserve(RunFacts facts, boolean tables) {
-        return tables ? ALLOWANCE + facts.virtualSize() / DISK_BYTES_PER_TABLE_BYTE : ALLOWANCE;
+    static long reserve(RunFacts facts, boolean tables, List<HostRanges> ranges) {
+        long moved = 0;
+        for (HostRanges range : ranges) {
+            moved += range.replaced().totalBytes();
+        }
+        return ALLOWANCE + (tables ? facts.virtualSize() / DISK_BYTES_PER_TABLE_BYTE : 0) + moved / MOVED_BYTES_PER_TABLE_BYTE;
     }
 
     /** @return bytes that the undo file takes at most for what the plan names, as the host's map of the files tells it */

@@ -39,6 +39,9 @@ class UndoCrashTest {
     /** How many of all the cuts in the middle of a run are tried, about. */
     private static final int CUTS = Integer.getInteger("lacuna.test.cuts", 20);
 
+    /** Status of qemu-img check. */
+    private static final int LEAKS_ONLY = 3;
+
     @TempDir(factory = MemoryTempDir.class)
     Path directory;
 
@@ -47,7 +50,7 @@ class UndoCrashTest {
     private int closed;
 
     @ParameterizedTest
-    @CsvSource({"raw,PUNCH", "qcow2,DEALLOCATE", "qcow2,COMPACT", "qcow2 snapshot,DEALLOCATE",
+    @CsvSource({"raw,PUNCH", "qcow2,DEALLOCATE", "qcow2,COMPACT", "qcow2 v2,COMPACT", "qcow2 snapshot,DEALLOCATE",
         "qcow2 snapshot,COMPACT", "vpc,DEALLOCATE", "vpc,COMPACT", "vhdx,DEALLOCATE",
         "vhdx,COMPACT", "vmdk,DEALLOCATE", "vmdk,COMPACT", "vdi,COMPACT", "vdi,PUNCH"})
     void isAlwaysTheWayBack(String kind, ReclaimMode mode) throws IOException {
@@ -71,7 +74,7 @@ class UndoCrashTest {
         Map<State, Integer> ofUndo = cut(undoLog, after, complete, undone);
         System.out.println("undo of " + kind + " " + mode + ": run " + log.steps() + " steps " + ofRun + ", undo "
                 + undoLog.steps() + " steps " + ofUndo + ", closed by another run " + closed);
-        assertTrue(ofRun.getOrDefault(State.UNCHANGED, 0) + ofRun.getOrDefault(State.CUT, 0) > 0);
+        assertTrue(ofRun.getOrDefault(State.CUT, 0) > 0);
         assertTrue(ofUndo.getOrDefault(State.UNDOING, 0) > 0);
     }
 
@@ -145,15 +148,54 @@ class UndoCrashTest {
             assertArrayEquals(before, image, where + ": " + undo.state());
             return undo.state();
         }
-        images.assertLive(image, where);
+        assertUsable(image, where);
         if (undo.state() == State.CUT && where.hashCode() % 4 == 0) {
             assertAnotherRunIsNoticed(undone, image, where);
+        }
+        if (undo.state() == State.UNDOING && where.hashCode() % 4 == 0) {
+            cutAgain(undone, image, where);
         }
         MemoryHostFile file = new MemoryHostFile(images.image(), image);
         new Restorer(undo, List.of(file), Progress.NONE).run(true);
         assertArrayEquals(before, file.bytes(), where);
         assertEquals(State.UNDONE, UndoFile.read(undone).state(), where);
         return undo.state();
+    }
+
+    /** What lives reads as ever, and for QEMU, where it can tell, nothing is in use that counts as free: at most it leaks. */
+    private void assertUsable(byte[] image, String where) throws IOException {
+        images.assertLive(image, where);
+        if (images.format().name().equals("qcow2")) {
+            Files.write(images.image(), image);
+            Tools.Result check = Tools.run("qemu-img", "check", "-f", "qcow2", images.image().toString());
+            assertTrue(check.status() == 0 || check.status() == LEAKS_ONLY, where + ": " + check.output());
+        }
+    }
+
+    /** The undo that finishes an undo may be cut as well. */
+    private void cutAgain(Path undone, byte[] image, String where) throws IOException {
+        byte[] undo = Files.readAllBytes(undone);
+        CrashFile.Log log = new CrashFile.Log();
+        new Restorer(UndoFile.read(undone), List.of(new CrashFile(new MemoryHostFile(images.image(), image.clone()), log)),
+                Progress.NONE, logging(log, false)).run(true);
+        Random random = new Random(where.hashCode());
+        for (int i = 0; i < 4; i++) {
+            int cut = random.nextInt(log.steps() + 1);
+            Files.write(images.image(), image);
+            Files.write(undone, undo);
+            log.play(cut, losses(cut).get(i % 3), cut, images.image(), undone);
+            byte[] left = Files.readAllBytes(images.image());
+            String again = where + ", then cut at " + cut;
+            assertUsable(left, again);
+            UndoFile rest = UndoFile.read(undone);
+            if (rest.state() == State.UNDOING) {
+                MemoryHostFile file = new MemoryHostFile(images.image(), left);
+                new Restorer(rest, List.of(file), Progress.NONE).run(true);
+                left = file.bytes();
+            }
+            assertArrayEquals(before, left, again);
+        }
+        Files.write(undone, undo);
     }
 
     /**

@@ -42,7 +42,7 @@ record UndoneImages(Path image, DiskImageFormat format, byte[] content, ExtentSe
         Path image = directory.resolve("image." + name);
         String options = switch (name) {
             case "vhdx" -> "-o block_size=1M";
-            case "qcow2" -> "-o cluster_size=4k";
+            case "qcow2" -> "-o cluster_size=4k" + (kind.endsWith("v2") ? ",compat=0.10" : "");
             case "vpc" -> "-o force_size=on";
             default -> "";
         };

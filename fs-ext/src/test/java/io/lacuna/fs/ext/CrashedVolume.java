@@ -195,6 +195,7 @@ record CrashedVolume(Path file) {
         ExtImage image = new ExtImage(Files.readAllBytes(file));
         if ((image.s32(ExtImage.SUPERBLOCK + 0x60) & 0x10) != 0) {
             // META_BG: ExtImage does not know where the descriptors are.
+            assertEquals(ExtentSet.EMPTY, free.minus(DumpE2fs.free(file)), name + ": in use on the disk");
             return;
         }
         for (Extent extent : free) {
