@@ -16,10 +16,10 @@ import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
 /**
- * {@code MergeJars PLATFORM OUT IN...}: one jar out of many, so that a start opens one file, and beside it in "services" the
+ * {@code MergeJars OUT IN...}: one jar out of many, so that a start opens one file, and beside it in "services" the
  * options that name the program's own services. Service files of the same name are
- * joined; of native libraries only those below {@code PLATFORM/} come along. What the jars say of themselves (manifests,
- * licences, modules, variants for later Java versions) stays behind, for the new jar is used on this machine only.
+ * joined. Native libraries stay behind, and so does what the jars say of themselves (manifests,
+ * licences, modules, variants for later Java versions), for the new jar is used on this machine only.
  */
 final class MergeJars {
 
@@ -29,13 +29,12 @@ final class MergeJars {
     }
 
     public static void main(String[] arguments) throws IOException {
-        String platform = arguments[0];
         Map<String, ByteArrayOutputStream> services = new LinkedHashMap<>();
         Set<String> seen = new HashSet<>();
-        try (OutputStream file = Files.newOutputStream(Path.of(arguments[1])); ZipOutputStream out = new ZipOutputStream(file)) {
+        try (OutputStream file = Files.newOutputStream(Path.of(arguments[0])); ZipOutputStream out = new ZipOutputStream(file)) {
             // Stored, not packed: reading a class then is copying it.
             out.setMethod(ZipOutputStream.STORED);
-            for (String name : List.of(arguments).subList(2, arguments.length)) {
+            for (String name : List.of(arguments).subList(1, arguments.length)) {
                 try (ZipFile in = new JarFile(name)) {
                     for (ZipEntry entry : (Iterable<ZipEntry>) in.stream().map(ZipEntry.class::cast)::iterator) {
                         byte[] content = in.getInputStream(entry).readAllBytes();
@@ -44,7 +43,7 @@ final class MergeJars {
                                     n -> new ByteArrayOutputStream());
                             joined.write(content);
                             joined.write('\n');
-                        } else if (isKept(entry.getName(), platform) && seen.add(entry.getName())) {
+                        } else if (isKept(entry.getName()) && seen.add(entry.getName())) {
                             add(out, entry.getName(), content);
                         }
                     }
@@ -63,14 +62,14 @@ final class MergeJars {
                         .append(String.join(",", names.toString(StandardCharsets.UTF_8).split("\\s+")));
             }
         });
-        Files.writeString(Path.of(arguments[1]).resolveSibling("services"), options + "\n");
+        Files.writeString(Path.of(arguments[0]).resolveSibling("services"), options + "\n");
     }
 
-    private static boolean isKept(String name, String platform) {
+    private static boolean isKept(String name) {
         if (name.endsWith("/") || name.startsWith("META-INF/") || name.endsWith("module-info.class")) {
             return false;
         }
-        return !NATIVE.contains(name.substring(name.lastIndexOf('.') + 1)) || name.startsWith(platform + "/");
+        return !NATIVE.contains(name.substring(name.lastIndexOf('.') + 1));
     }
 
     private static void add(ZipOutputStream out, String name, byte[] content) throws IOException {

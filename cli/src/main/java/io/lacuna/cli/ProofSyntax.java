@@ -31,11 +31,15 @@ final class ProofSyntax {
                         "  lacuna verify --key examiner.pub run.json    by the signature run.json.sig",
                         "  lacuna verify --ca ca.pem run.json vm.qcow2  by run.json.p7s, and the image",
                         "  lacuna verify --ca ca.pem --timestamp answer.tsr run.json",
-                        "", "Exit status: 0 all is as reported, 1 an I/O or internal failure, 2 usage, 3 the image is in use, "
-                        + "4 a difference: what was changed (report, signature, key or image) is named.");
-        spec.addOption(Syntax.file("PUB", "The signer's public Ed25519 key (PEM).", "--key"));
-        spec.addOption(Syntax.file("CERT", "Certificates that you trust (PEM): of the signer, of an authority above him, of a "
-                + "time-stamp authority.", "--ca"));
+                        "", "Exit status: 0 all is as reported, 1 an I/O or internal failure, 2 usage, or nothing in "
+                        + "the report to compare with, 3 the image is refused (in use, for instance), 4 a difference: what was "
+                        + "changed (report, signature, key or image) is named.");
+        spec.addOption(Syntax.file("PUB", "The signer's public key (PEM), the only one that may have signed. A bare key is "
+                + "Ed25519; for a certificate it is that one's key.", "--key"));
+        spec.addOption(Syntax.file("CERT", "Certificates that you trust (PEM): of the signer, or of an authority above him. "
+                + "Whoever it certifies to sign documents counts as a signer, unless --key says which one.", "--ca"));
+        spec.addOption(Syntax.file("CERT", "Certificates that you trust (PEM): of a time-stamp authority, or of one above it "
+                + "(default: those of --ca).", "--timestamp-ca"));
         spec.addOption(Syntax.file("FILE", "A time stamp of the signature, response or token (default: REPORT.tsr, if it is "
                 + "there).", "--timestamp"));
         spec.addPositional(Syntax.position("0", "REPORT", "1", "Report that reclaim --report has written."));

@@ -66,7 +66,14 @@ final class ReportFile {
             }
             channel.force(true);
         }
-        byte[] signature = signing == null ? null : signing.signer().sign(temporary);
+        IOException unsigned = null;
+        byte[] signature = null;
+        try {
+            signature = signing == null ? null : signing.signer().sign(temporary);
+        } catch (IOException | RuntimeException | OutOfMemoryError e) {
+            // The images are changed by now: what the report says of them is worth more than nothing.
+            unsigned = new IOException("the report was written to " + target + ", but not signed: " + e.getMessage(), e);
+        }
         // Something else may have come there during the run.
         ReplacedReport.require(target);
         // What signed the report that was here before signs nothing any more.
@@ -79,6 +86,9 @@ final class ReportFile {
         }
         try (FileChannel directory = FileChannel.open(target.getParent(), StandardOpenOption.READ)) {
             directory.force(true);
+        }
+        if (unsigned != null) {
+            throw unsigned;
         }
     }
 

@@ -146,6 +146,7 @@ final class Syntax {
 
     private static CommandSpec copy() {
         CommandSpec spec = forImages(COPY);
+        spec.addOption(verbose());
         addDoubts(spec);
         spec.usageMessage()
                 .description("Copies a disk into a new image, without free space and without zeros. The image is only read; the "
@@ -185,9 +186,13 @@ final class Syntax {
                         + "failure, 2 usage, 3 refused for safety with nothing changed.");
         spec.addOption(flag("Vouch that nothing has written to the image since the run was cut. Needed only where "
                 + "that cannot be told from the image; what can be told is checked all the same.", "--unchanged"));
-        spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
+        spec.addOption(verbose());
         spec.addPositional(position("0", "FILE", "1", "The undo file; it knows its image."));
         return spec;
+    }
+
+    private static OptionSpec verbose() {
+        return flag("Say of a failure also where in the program it came about, on standard error.", "-v", "--verbose");
     }
 
     private static OptionSpec include(String verb) {
@@ -199,10 +204,13 @@ final class Syntax {
 
     private static CommandSpec common(String name) {
         CommandSpec spec = forImages(name);
+        spec.addOption(verbose());
         addDoubts(spec);
         spec.addPositional(PositionalParamSpec.builder().paramLabel("IMAGE").arity("1..*").required(true).type(List.class)
                 .auxiliaryTypes(Path.class).converters(new Converter<>(Values.path()))
-                .description("Disk image or block device; a directory stands for all disk images in it and below.").build());
+                .description("Disk image or block device; a directory stands for all disk images in it and below: those "
+                        + "that have a signature, and raw disks and fixed VHDs called .raw, .img, .dd, .vhd or .vpc. Symbolic "
+                        + "links in it are not followed.").build());
         return spec;
     }
 
@@ -216,7 +224,6 @@ final class Syntax {
         spec.addOption(value("DIR", List.class, "Parents and data files that an image names may lie in DIR, too (default: "
                 + "only below the image's own directory). May be given several times.", "--allow-backing")
                 .auxiliaryTypes(Path.class).converters(new Converter<>(Values.path())).build());
-        spec.addOption(flag("Log what is done, on standard error.", "-v", "--verbose"));
         return spec;
     }
 

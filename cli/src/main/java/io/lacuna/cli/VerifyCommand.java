@@ -75,19 +75,25 @@ final class VerifyCommand {
     }
 
     private void verify(ParseResult result, Path report, Path disk) throws IOException {
-        Path key = result.matchedOptionValue("--key", (Path) null);
-        Path ca = result.matchedOptionValue("--ca", (Path) null);
+        SignatureCheck.Trusted trusted = new SignatureCheck.Trusted(result.matchedOptionValue("--key", (Path) null),
+                result.matchedOptionValue("--ca", (Path) null), result.matchedOptionValue("--timestamp-ca", (Path) null));
         Path stamp = result.matchedOptionValue("--timestamp", (Path) null);
         ReadReport read;
         try (ReportContent content = ReportContent.open(report)) {
-            if (!isSigned(report, content, key, ca, stamp)) {
-                if (disk != null) {
-                    sentences.add(disk + ": not compared, for such a report proves nothing");
-                }
+            SignatureCheck.Result checked = signature(report, content, trusted, stamp);
+            if (signature != null && signature != Finding.GOOD) {
+                notCompared(disk);
                 return;
             }
             try (InputStream in = content.stream()) {
                 read = ReadReport.of(in);
+            }
+            String contradiction = checked == null ? null : checked.contradiction(read);
+            if (contradiction != null) {
+                signature = Finding.OTHER_KEY;
+                sentences.add(report + ": " + contradiction);
+                notCompared(disk);
+                return;
             }
         }
         if (read.schema() == null || !read.schema().equals(ReportJson.SCHEMA)) {
@@ -101,18 +107,27 @@ final class VerifyCommand {
         }
     }
 
-    /** @return whether the report counts: its signature is good, or nobody has asked for one */
-    private boolean isSigned(Path report, ReportContent content, Path key, Path ca, Path stamp) throws IOException {
-        Path signatureFile = SignatureCheck.signatureOf(report);
+    private void notCompared(Path disk) {
+        if (disk != null) {
+            sentences.add(disk + ": not compared, for such a report proves nothing");
+        }
+    }
+
+    /** @return what the report's signature comes to; null if there is none */
+    private SignatureCheck.Result signature(Path report, ReportContent content, SignatureCheck.Trusted trusted, Path stamp)
+            throws IOException {
+        Path signatureFile = SignatureCheck.signatureOf(report, trusted);
         if (signatureFile != null) {
-            SignatureCheck.Result checked = SignatureCheck.run(report, content, signatureFile, key, ca, stamp);
+            SignatureCheck.Result checked = SignatureCheck.run(report, content, signatureFile, trusted, stamp);
             signature = checked.finding();
             checked.sentences().forEach(sentence -> sentences.add(report + ": " + sentence));
-        } else if (key != null || ca != null || stamp != null) {
+            return checked;
+        }
+        if (!trusted.isNobody() || stamp != null) {
             signature = Finding.NOT_SIGNED;
             sentences.add(report + ": there is no signature beside it (" + report.getFileName() + ".sig or .p7s)");
         }
-        return signature == null || signature == Finding.GOOD;
+        return null;
     }
 
     /** Whoever takes the signature away must not make a report good by that. */

@@ -38,6 +38,9 @@ class SignatureTest {
             basicConstraints=CA:FALSE
             keyUsage=critical,digitalSignature
             extendedKeyUsage=critical,timeStamping
+            [server]
+            basicConstraints=CA:FALSE
+            extendedKeyUsage=serverAuth
             [req]
             distinguished_name=dn
             [dn]
@@ -63,6 +66,11 @@ class SignatureTest {
             make middle '/CN=Middle' ca root 3650 $EC
             make leaf '/CN=Examiner \\, Ltd' leaf middle 3650 $EC
             make tsa '/CN=Clock' tsa root 3650 $EC
+            make server '/CN=Server' server root 3650 $EC
+            make late '/CN=Late' leaf root -1 $EC
+            openssl x509 -in leaf.crt -noout -pubkey > leaf.pub
+            for name in tsa server late; do cat $name.key $name.crt > $name.pem; done
+            cat root.key root.crt > root.pem
             make rsa '/CN=Self-made' leaf self 3650 -algorithm RSA -pkeyopt rsa_keygen_bits:2048
             make ed '/CN=Edwards' leaf root 3650 -algorithm ED25519
             cat leaf.key leaf.crt middle.crt > ecdsa.pem
@@ -222,6 +230,64 @@ class SignatureTest {
         assertStatus(4, "it says that it was signed", lacuna("verify", report, image));
     }
 
+    private void signByOpenssl(String signer, String digest) {
+        Tools.shell("openssl cms -sign -binary -nosmimecap -md $4 -signer \"$1.crt\" -inkey \"$1.key\" -in \"$2\" -outform DER "
+                + "-out \"$3\"", key(signer), report, beside(".p7s"), digest);
+    }
+
+    /** Whoever has some certificate of an authority that is trusted as well must not sign in the named signer's place. */
+    @Test
+    void aNamedKeyIsTheOnlyOneThatMayHaveSigned() throws IOException {
+        assertEquals(0, sign("--sign", key("bare.pem")).status());
+        Files.delete(beside(".sig"));
+        signByOpenssl("leaf", "sha256");
+        assertStatus(4, "this is not the key", lacuna("verify", "--key", key("bare.pub"), "--ca", key("leaf.crt"), report));
+        assertStatus(4, "this is not the key", lacuna("verify", "--key", key("bare.pub"), report));
+        assertStatus(4, "not the signer that the report names", lacuna("verify", "--ca", key("leaf.crt"), report));
+
+        assertEquals(0, sign("--sign", key("ecdsa.pem")).status());
+        assertStatus(0, "signature is good", lacuna("verify", "--key", key("leaf.pub"), "--ca", key("root.crt"), report));
+        assertStatus(0, "signature is good", lacuna("verify", "--key", key("leaf.pub"), report));
+        assertStatus(4, "not the authority", lacuna("verify", "--key", key("leaf.pub"), "--ca", key("rsa.crt"), report));
+        assertStatus(4, "this is not the key", lacuna("verify", "--key", key("other.pub"), "--ca", key("root.crt"), report));
+        assertStatus(2, "no public key", lacuna("verify", "--key", key("leaf.key"), "--ca", key("root.crt"), report));
+        Files.write(beside(".sig"), new byte[64]);
+        assertStatus(0, "signature is good", lacuna("verify", "--ca", key("root.crt"), report));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"tsa,sha256,its extended key usage", "server,sha256,its extended key usage", "root,sha256,its key usage",
+        "leaf,sha1,does not bind", "late,sha256,not to be believed"})
+    void whatIsCertifiedForSomethingElseSignsNoReport(String signer, String digest, String says) {
+        assertEquals(0, sign("--verify", "live").status());
+        signByOpenssl("leaf", "sha256");
+        assertStatus(0, "signature is good", lacuna("verify", "--ca", key("leaf.crt"), report));
+        signByOpenssl(signer, digest);
+        assertStatus(4, says, lacuna("verify", "--ca", key(signer.equals("leaf") ? "leaf.crt" : "root.crt"), report));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {".sig", ".p7s", ".tsr"})
+    void whateverLiesInASignaturesPlaceIsReadAsFarAsASignatureGoes(String suffix) throws IOException {
+        assertEquals(0, sign("--sign", key(suffix.equals(".sig") ? "bare.pem" : "ecdsa.pem")).status());
+        Object[] verify = {"verify", "--key", key(suffix.equals(".sig") ? "bare.pub" : "leaf.pub"), report};
+        assertEquals(0, lacuna(verify).status());
+        for (String other : new String[] {"mkfifo \"$1\"", "mkdir \"$1\"", "ln -s /dev/zero \"$1\"", "truncate -s 4G \"$1\""}) {
+            Files.deleteIfExists(beside(suffix));
+            Tools.shell(other, beside(suffix));
+            assertStatus(4, "no regular file, or too large", lacuna(verify));
+        }
+    }
+
+    @Test
+    void aReportThatContradictsItselfIsNone() throws IOException {
+        assertEquals(0, sign("--verify", "live").status());
+        assertStatus(0, "left out as discarded", lacuna("verify", report, image));
+        Tools.require("jq");
+        Tools.shell("jq -cS '.images[0].proof.before = \"00\"' \"$1\" > \"$1.new\"; mv \"$1.new\" \"$1\"", report);
+        assertStatus(4, "contradicts itself", lacuna("verify", report, image));
+    }
+
     @Test
     void changesUnderACmsSignatureAreToldApart() throws IOException {
         assertEquals(0, sign("--sign", key("ecdsa.pem")).status());
@@ -296,6 +362,10 @@ class SignatureTest {
         Object[] verify = {"verify", "--key", key("bare.pub"), "--ca", key("root.crt"), "--timestamp", answer, report, image};
         assertStatus(0, "time stamp is good", lacuna(verify));
         assertStatus(0, "was not checked", lacuna("verify", "--key", key("bare.pub"), "--timestamp", answer, report));
+        assertStatus(0, "time stamp is good", lacuna("verify", "--key", key("bare.pub"), "--timestamp-ca", key("root.crt"),
+                "--timestamp", answer, report));
+        assertStatus(4, "authority", lacuna("verify", "--key", key("bare.pub"), "--ca", key("root.crt"), "--timestamp-ca",
+                key("rsa.crt"), "--timestamp", answer, report));
         assertStatus(4, "authority", lacuna("verify", "--key", key("bare.pub"), "--ca", key("rsa.crt"), "--timestamp", answer,
                 report));
 
@@ -316,7 +386,8 @@ class SignatureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"bare.pub", "root.crt", "rsa.key", "password", "locked.pem", "ecdsa.p12", "serial"})
+    @ValueSource(strings = {"bare.pub", "root.crt", "rsa.key", "password", "locked.pem", "ecdsa.p12", "serial",
+        "root.pem", "tsa.pem", "server.pem", "late.pem"})
     void keyThatCannotSignIsFoundOutBeforeAnyChange(String key) {
         String state = Tools.ok("stat", "-c", "%y %z %b", image.toString());
         CommandRun run = sign("--sign", key(key));

@@ -4,6 +4,7 @@ import io.lacuna.blockio.Progress;
 import io.lacuna.diskimage.HeldFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -19,7 +20,8 @@ import java.util.function.BiConsumer;
  * Several images of one chain or tree, taken together: each file is locked once, the root first; each layer gives back what
  * its own file system calls free; the changes go from the tops to the root, so that no layer changes under one whose turn is
  * still to come. Those that others of the run are based on stay open until all is done; the tops come one after the other, or
- * beside each other. A layer that is refused or fails leaves the others their turn.
+ * beside each other. A layer that is refused or fails leaves the others their turn. Whoever wants a proof gets that of an image
+ * when all that it is based on has had its turn.
  */
 final class ChainRun {
 
@@ -34,6 +36,12 @@ final class ChainRun {
     private final List<Inner> inner;
     private final List<Path> tops;
     private final AtomicInteger topsLeft;
+    /** Those that have had their turn, and whose proof is not complete before the others have. */
+    private final List<Waiting> waiting = Collections.synchronizedList(new ArrayList<>());
+    private boolean innerChanged;
+
+    private record Waiting(ImageReport report, Progress progress) {
+    }
 
     /** An image with its session, from its opening to the end of the run; null once it was refused or failed. */
     private static final class Inner {
@@ -78,15 +86,25 @@ final class ChainRun {
 
     private void take(Path top) {
         try {
-            ImageReport report = Reclaimer.reporting(top, failure -> done.accept(top, failure),
-                    () -> Reclaimer.run(top, options, listener.started(top), context));
-            if (report != null) {
-                done.accept(top, report);
-            }
+            Reclaimer.reporting(top, failure -> done.accept(top, failure), () -> {
+                Progress progress = listener.started(top);
+                tookTurn(Reclaimer.run(top, options, progress, context), progress, !inner.isEmpty());
+                return true;
+            });
         } finally {
             if (topsLeft.decrementAndGet() == 0) {
                 takeInner();
             }
+        }
+    }
+
+    /** @param hasParents whether others of the run, that it is based on, are still to have their turn */
+    private void tookTurn(ImageReport report, Progress progress, boolean hasParents) {
+        if (hasParents && options.purpose() == ReclaimOptions.Purpose.RECLAIM && report.proof() != null
+                && report.proof().before() != null && report.proof().after() != null && !report.differs()) {
+            waiting.add(new Waiting(report, progress));
+        } else {
+            done.accept(report.path(), report);
         }
     }
 
@@ -96,9 +114,19 @@ final class ChainRun {
             if (layer.session != null) {
                 ImageReport report = Reclaimer.reporting(layer.path, failure -> done.accept(layer.path, failure),
                         () -> Reclaimer.carryOut(layer.session, layer.session.plan(), options, layer.progress));
+                innerChanged |= report == null || report.verdict() != ImageReport.Verdict.NOTHING_TO_RECLAIM
+                        && report.verdict() != ImageReport.Verdict.REFUSED;
                 if (report != null) {
-                    done.accept(layer.path, report);
+                    tookTurn(report, layer.progress, i > 0);
                 }
+            }
+        }
+        for (Waiting one : waiting) {
+            Path path = one.report.path();
+            ImageReport report = Reclaimer.reporting(path, failure -> done.accept(path, failure), () -> innerChanged
+                    ? LiveCheck.afterItsParents(one.report, options, one.progress) : one.report);
+            if (report != null) {
+                done.accept(path, report);
             }
         }
         // All locks stay until all of it is done.

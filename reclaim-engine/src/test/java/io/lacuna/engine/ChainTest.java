@@ -80,8 +80,8 @@ class ChainTest {
         Files.delete(raw);
     }
 
-    private static final class Heard implements Batch.Listener {
-        private final List<String> events = new ArrayList<>();
+    private static class Heard implements Batch.Listener {
+        final List<String> events = new ArrayList<>();
 
         @Override
         public synchronized Progress started(Path image) {
@@ -217,6 +217,32 @@ class ChainTest {
         assertEquals(proof.before(), digest(child, proof.discarded()));
         Tools.ok("qemu-io", "-f", "qcow2", "-c", "write -P 7 " + disk.offsets().get(0) + " 4k", child.toString());
         assertFalse(proof.before().equals(digest(child, proof.discarded())));
+    }
+
+    /** A proof that is taken before the parent has had its turn says nothing of what that one's run did. */
+    @Test
+    void theProofOfAChildIsTakenWhenItsParentsAreDone() throws IOException {
+        Path child = directory.resolve("child.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-b", base.toString(), "-F", "raw", child.toString());
+        Heard heard = new Heard() {
+            @Override
+            public synchronized void ended(ImageReport report) {
+                super.ended(report);
+                if (report.path().equals(base)) {
+                    Tools.shell("printf x | dd of=\"$1\" bs=1 seek=$2 conv=notrunc status=none", base, disk.offsets().get(0));
+                }
+            }
+        };
+        ReclaimOptions options = options(Purpose.RECLAIM).verify(ReclaimOptions.Verify.LIVE).build();
+        RunReport done = Batch.run(List.of(child, base), options, 1, heard);
+        assertEquals(List.of("end base.raw", "end child.qcow2"), heard.events.subList(2, 4));
+        assertEquals(List.of(Verdict.FAILED, Verdict.RECLAIMED), done.images().stream().map(ImageReport::verdict).toList());
+        assertTrue(done.images().get(0).differs() && !done.images().get(1).differs(), done.toString());
+        assertEquals(4, done.exitStatus());
+
+        RunReport again = Batch.run(List.of(child, base), options, 2, new Heard());
+        assertEquals(0, again.exitStatus(), again.toString());
+        assertEquals(again.images().get(0).proof().before(), again.images().get(0).proof().after());
     }
 
     private static String digest(Path image, ExtentSet absent) throws IOException {

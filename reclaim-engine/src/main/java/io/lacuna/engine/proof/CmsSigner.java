@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.security.PrivateKey;
 import java.security.cert.CertificateException;
+import java.util.Date;
 import java.util.Locale;
 import java.util.Map;
 import org.bouncycastle.cert.X509CertificateHolder;
@@ -24,13 +25,28 @@ import org.bouncycastle.util.CollectionStore;
 final class CmsSigner implements ReportSigner {
 
     static final String SUFFIX = ".p7s";
+    /** The field of {@link #description} with the SHA-256 of the certificate. */
+    static final String CERTIFICATE = "certificateSha256";
 
     private final SigningKey key;
     private final X509CertificateHolder certificate;
 
-    CmsSigner(SigningKey key) {
+    private CmsSigner(SigningKey key) {
         this.key = key;
         this.certificate = key.chain().get(0);
+    }
+
+    /** @throws IllegalArgumentException if nobody would believe what it signs, in a sentence for the user */
+    static CmsSigner of(Path file, SigningKey key) {
+        X509CertificateHolder certificate = key.chain().get(0);
+        String doubt = CertificateUse.doubt(certificate);
+        if (doubt == null) {
+            doubt = CertificateUse.doubt(certificate, new Date());
+        }
+        if (doubt != null) {
+            throw SigningKey.unusable(file, "the certificate of " + certificate.getSubject() + " signs no reports: " + doubt);
+        }
+        return new CmsSigner(key);
     }
 
     @Override
@@ -40,7 +56,7 @@ final class CmsSigner implements ReportSigner {
 
     @Override
     public Map<String, String> description() {
-        return Map.of("algorithm", "CMS " + signatureName(key.key()), "certificateSha256", fingerprint(certificate),
+        return Map.of("algorithm", "CMS " + signatureName(key.key()), CERTIFICATE, fingerprint(certificate),
                 "subject", certificate.getSubject().toString());
     }
 

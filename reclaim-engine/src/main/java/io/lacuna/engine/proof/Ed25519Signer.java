@@ -18,6 +18,8 @@ import org.bouncycastle.math.ec.rfc8032.Ed25519;
 final class Ed25519Signer implements ReportSigner {
 
     static final String SUFFIX = ".sig";
+    /** The field of {@link #description} with the SHA-256 of the key. */
+    static final String KEY = "keySha256";
     static final int SIGNATURE_SIZE = Ed25519.SIGNATURE_SIZE;
     static final String ALGORITHM = "Ed25519";
 
@@ -43,7 +45,7 @@ final class Ed25519Signer implements ReportSigner {
 
     @Override
     public Map<String, String> description() {
-        return Map.of("algorithm", ALGORITHM, "keySha256", fingerprint(key.generatePublicKey()));
+        return Map.of("algorithm", ALGORITHM, KEY, fingerprint(key.generatePublicKey()));
     }
 
     @Override
@@ -73,7 +75,7 @@ final class Ed25519Signer implements ReportSigner {
 
     /** @throws IllegalArgumentException if there is no such key in the file, in a sentence for the user */
     static Ed25519PublicKeyParameters publicKey(Path file) throws IOException {
-        for (Object part : SigningKey.pemObjects(file, SigningKey.small(file))) {
+        for (Object part : SigningKey.pemObjects(file, SmallFile.named(file))) {
             if (part instanceof SubjectPublicKeyInfo info
                     && PublicKeyFactory.createKey(info) instanceof Ed25519PublicKeyParameters key) {
                 return key;

@@ -1,5 +1,6 @@
 package io.lacuna.engine.proof;
 
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.blockio.Progress;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.diskimage.DiskImages;
@@ -70,6 +71,11 @@ public final class ImageCheck {
             return new Result(Finding.NOTHING_TO_COMPARE, "the report has no digest of the image's live bytes; runs with --verify "
                     + "live leave one");
         }
+        String before = reported.proof("before");
+        if (before != null && !before.equals(wanted) && reported.proof("difference") == null) {
+            return new Result(Finding.RUN_DIFFERED, "the report contradicts itself: it tells of no difference, but of two digests, "
+                    + before + " before the run and " + wanted + " after");
+        }
         if (!LiveDigest.NAME.equals(reported.proof("digest"))) {
             throw new UnsupportedException("the report's digest is of the kind '" + reported.proof("digest") + "', which this "
                     + "version cannot compute");
@@ -77,6 +83,7 @@ public final class ImageCheck {
         DiskImages.Options options = new DiskImages.Options(DiskImages.Access.COPY,
                 format != null ? format : reported.text("format"), allowedBackingDirectories);
         List<String> remarks;
+        String scope;
         try (OpenedImage opened = DiskImages.open(image, options)) {
             remarks = opened.remarks();
             long size = opened.image().virtualSize();
@@ -84,6 +91,9 @@ public final class ImageCheck {
                 return new Result(Finding.IMAGE_CHANGED, "this is another disk: it has " + size + " bytes, the one of the report "
                         + reported.number("virtualSize"), remarks);
             }
+            // Whoever writes a report that leaves out everything has one that is true of any disk.
+            long leftOut = reported.discarded().intersect(ExtentSet.ofRange(0, size)).totalBytes();
+            scope = "; " + (size - leftOut) + " bytes of the disk compared, " + leftOut + " left out as discarded";
             String found = LiveDigest.of(opened.image(), reported.discarded(), progress);
             if (!found.equals(wanted)) {
                 return new Result(Finding.IMAGE_CHANGED, "the live bytes of the image are not those of the report: digest " + found
@@ -92,7 +102,7 @@ public final class ImageCheck {
         }
         String differed = reported.proof("difference");
         return differed == null ? new Result(Finding.GOOD, "the live bytes of the image are those of the report: digest "
-                + wanted, remarks)
+                + wanted + scope, remarks)
                 : new Result(Finding.RUN_DIFFERED, "the image is as the run left it, but the report says that live bytes differed: "
                         + differed, remarks);
     }

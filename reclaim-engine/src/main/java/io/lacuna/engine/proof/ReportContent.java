@@ -52,10 +52,21 @@ public final class ReportContent implements Closeable {
         return new Stream();
     }
 
-    /** @return all of it, for those who cannot do with less */
+    /**
+     * @return all of it, for those who cannot do with less
+     * @throws IOException also if it is larger than the memory that is left
+     */
     byte[] bytes() throws IOException {
+        long size = file.size();
         try (InputStream in = stream()) {
-            return in.readAllBytes();
+            byte[] bytes = new byte[Math.toIntExact(size)];
+            if (in.readNBytes(bytes, 0, bytes.length) < bytes.length || in.read() >= 0) {
+                throw new IOException(path + " was written to while it was read");
+            }
+            return bytes;
+        } catch (OutOfMemoryError | ArithmeticException e) {
+            throw new IOException("a report of " + size + " bytes is too large for a bare key, which needs all of it in memory; "
+                    + "a key with a certificate does not", e);
         }
     }
 

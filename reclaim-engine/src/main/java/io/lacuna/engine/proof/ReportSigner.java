@@ -11,7 +11,8 @@ public interface ReportSigner {
      * Reads a key and tries it, so that a run never finds out at its end that it cannot sign.
      *
      * @param key a PEM file with an Ed25519 key (PKCS#8): a raw signature of 64 bytes. A PEM file with a key and its certificate,
-     *     or a PKCS#12 file; RSA, ECDSA or Ed25519; with or without the certificates above it: CMS
+     *     or a PKCS#12 file; RSA, ECDSA or Ed25519; with or without the certificates above it: CMS. The certificate must be valid
+     *     now, and one that may sign documents
      * @param password of the key; null if there is none
      * @throws IllegalArgumentException if no key can be made of it, in a sentence for the user
      * @throws IOException if it cannot be read
@@ -21,7 +22,7 @@ public interface ReportSigner {
         if (material.chain().isEmpty()) {
             return Ed25519Signer.of(key, material.key());
         }
-        ReportSigner signer = new CmsSigner(material);
+        ReportSigner signer = CmsSigner.of(key, material);
         signer.sign(key);
         return signer;
     }

@@ -6,11 +6,11 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.PublicKey;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Date;
 import java.util.List;
+import java.util.Map;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cms.CMSException;
 import org.bouncycastle.cms.CMSProcessable;
@@ -26,11 +26,31 @@ import org.bouncycastle.util.Selector;
 /** Checks the signature of a report, and its time stamp, against what the caller trusts. */
 public final class SignatureCheck {
 
+    /** Clocks that are set from one another differ by less. */
+    private static final long CLOCKS_DIFFER_SECONDS = 300;
+
     private final ReportContent content;
     private final List<String> sentences = new ArrayList<>();
+    /** Who has signed: a field of "signedBy", and its value. */
+    private Map.Entry<String, String> signer;
 
     private SignatureCheck(ReportContent content) {
         this.content = content;
+    }
+
+    /**
+     * What the caller believes; each file in PEM, and null if it was not named. Everything named must hold.
+     *
+     * @param publicKey the signer's key: the only one that may have signed
+     * @param authorities certificates of the signer, or of those who certify signers
+     * @param stampAuthorities certificates of time-stamp authorities, or of those who certify them; null: those of the signer
+     */
+    public record Trusted(Path publicKey, Path authorities, Path stampAuthorities) {
+
+        /** @return whether nothing was named */
+        public boolean isNobody() {
+            return publicKey == null && authorities == null && stampAuthorities == null;
+        }
     }
 
     /**
@@ -38,13 +58,28 @@ public final class SignatureCheck {
      *
      * @param finding the worst that was found
      * @param sentences what was found, each a sentence
+     * @param signer who has signed, a field of "signedBy" and its value; null unless the signature is good
      */
-    public record Result(Finding finding, List<String> sentences) {
+    public record Result(Finding finding, List<String> sentences, Map.Entry<String, String> signer) {
+
+        /** @return why the report itself contradicts its signature, in a sentence; null if it does not */
+        public String contradiction(ReadReport report) {
+            if (report.signedBy() == null || signer == null || signer.getValue().equals(report.signedBy().get(signer.getKey()))) {
+                return null;
+            }
+            return "this is not the signer that the report names: it was signed by " + signer.getKey() + " " + signer.getValue()
+                    + ", and names " + report.signedBy();
+        }
     }
 
-    /** @return the file of the report's signature; null if it has none */
-    public static Path signatureOf(Path report) {
-        for (String suffix : List.of(Ed25519Signer.SUFFIX, CmsSigner.SUFFIX)) {
+    /**
+     * @param trusted tells which of two is meant
+     * @return the file of the report's signature; null if it has none
+     */
+    public static Path signatureOf(Path report, Trusted trusted) {
+        boolean certified = trusted.authorities() != null && trusted.publicKey() == null;
+        for (String suffix : certified ? List.of(CmsSigner.SUFFIX, Ed25519Signer.SUFFIX)
+                : List.of(Ed25519Signer.SUFFIX, CmsSigner.SUFFIX)) {
             Path signature = beside(report, suffix);
             if (Files.exists(signature)) {
                 return signature;
@@ -60,36 +95,42 @@ public final class SignatureCheck {
     /**
      * @param content of the report
      * @param signature as {@link #signatureOf} found it
-     * @param publicKey the signer's key in PEM; needed for a bare signature, null otherwise
-     * @param ca trusted certificates in PEM; needed for a CMS signature, and to believe a time stamp; else null
      * @param stamp a time-stamp response or token; null for the one beside the report, if there is one
      * @throws IllegalArgumentException if a key or certificate is missing or cannot be used, in a sentence for the user
      * @throws IOException if a file cannot be read
      */
-    public static Result run(Path report, ReportContent content, Path signature, Path publicKey, Path ca, Path stamp)
+    public static Result run(Path report, ReportContent content, Path signature, Trusted trusted, Path stamp)
             throws IOException {
         SignatureCheck check = new SignatureCheck(content);
-        byte[] signed = SigningKey.small(signature);
-        Trust trust = ca == null ? null : Trust.in(ca);
+        Trust authorities = trusted.authorities() == null ? null : Trust.in(trusted.authorities());
+        Trust stampAuthorities = trusted.stampAuthorities() == null ? authorities : Trust.in(trusted.stampAuthorities());
         boolean bare = signature.toString().endsWith(Ed25519Signer.SUFFIX);
-        if (bare && publicKey == null) {
+        if (bare && trusted.publicKey() == null) {
             throw new IllegalArgumentException("the report was signed with a bare key: say --key FILE with the public one");
         }
-        if (!bare && trust == null) {
-            throw new IllegalArgumentException("the report was signed with a certificate: say --ca FILE with one that you trust");
+        if (!bare && trusted.publicKey() == null && authorities == null) {
+            throw new IllegalArgumentException("the report was signed with a certificate: say --ca FILE with one that you trust, "
+                    + "or --key FILE with the signer's public key");
+        }
+        byte[] signed = SmallFile.found(signature);
+        if (signed == null) {
+            check.found(Finding.SIGNATURE_CHANGED, "the signature " + signature + " is not one: it is no regular file, or too "
+                    + "large");
+            return new Result(Finding.SIGNATURE_CHANGED, check.sentences, null);
         }
         Path stampFile = stamp != null ? stamp : beside(report, TimeStamp.SUFFIX);
         Date stamped = null;
         Finding ofStamp = Finding.GOOD;
         if (stamp != null || Files.exists(stampFile)) {
             TimeStamp token = check.readStamp(stampFile);
-            ofStamp = token == null ? Finding.TIME_STAMP_WRONG : check.anyStamp(token, signed, trust);
+            ofStamp = token == null ? Finding.TIME_STAMP_WRONG : check.anyStamp(token, signed, stampAuthorities);
             // Only a time that somebody trusted has told makes a certificate count that has expired since.
-            stamped = ofStamp == Finding.GOOD && trust != null ? token.time() : null;
+            stamped = ofStamp == Finding.GOOD && stampAuthorities != null ? token.time() : null;
         }
-        Finding ofSignature = bare ? check.bare(signed, Ed25519Signer.publicKey(publicKey))
-                : check.cms(signed, trust, stamped == null ? new Date() : stamped);
-        return new Result(ofSignature != Finding.GOOD ? ofSignature : ofStamp, List.copyOf(check.sentences));
+        Finding ofSignature = bare ? check.bare(signed, Ed25519Signer.publicKey(trusted.publicKey()))
+                : check.cms(signed, trusted.publicKey(), authorities, stamped == null ? new Date() : stamped);
+        return new Result(ofSignature != Finding.GOOD ? ofSignature : ofStamp, List.copyOf(check.sentences),
+                ofSignature == Finding.GOOD ? check.signer : null);
     }
 
     private Finding found(Finding finding, String sentence) {
@@ -104,6 +145,7 @@ public final class SignatureCheck {
         }
         String own = Ed25519Signer.fingerprint(key);
         if (Ed25519Signer.verifies(key, content, signature)) {
+            signer = Map.entry(Ed25519Signer.KEY, own);
             return found(Finding.GOOD, "the signature is good: Ed25519, key " + own);
         }
         String named = namedKey();
@@ -119,13 +161,15 @@ public final class SignatureCheck {
     private String namedKey() {
         try (InputStream in = content.stream()) {
             ReadReport read = ReadReport.of(in);
-            return read.signedBy() != null && read.signedBy().get("keySha256") instanceof String key ? key : null;
+            return read.signedBy() != null && read.signedBy().get(Ed25519Signer.KEY) instanceof String key ? key : null;
         } catch (IOException changedBeyondReading) {
             return null;
         }
     }
 
-    private Finding cms(byte[] signature, Trust trust, Date at) {
+    /** @param keyFile the only key that may have signed; null for any that the authorities vouch for */
+    private Finding cms(byte[] signature, Path keyFile, Trust authorities, Date at) throws IOException {
+        List<PublicKey> expected = keyFile == null ? null : SigningKey.publicKeys(keyFile);
         try {
             CMSSignedData signed = new CMSSignedData(new Streamed(content), signature);
             Collection<SignerInformation> signers = signed.getSignerInfos().getSigners();
@@ -133,8 +177,8 @@ public final class SignatureCheck {
                 return found(Finding.SIGNATURE_CHANGED, "the signature is not one of Lacuna: it has " + signers.size()
                         + " signers");
             }
-            SignerInformation signer = signers.iterator().next();
-            Collection<X509CertificateHolder> own = signed.getCertificates().getMatches(selector(signer));
+            SignerInformation information = signers.iterator().next();
+            Collection<X509CertificateHolder> own = signed.getCertificates().getMatches(selector(information));
             if (own.isEmpty()) {
                 return found(Finding.SIGNATURE_CHANGED, "the signature lacks the certificate of its signer");
             }
@@ -142,14 +186,18 @@ public final class SignatureCheck {
             PublicKey key = new JcaPEMKeyConverter().setProvider(Crypto.bouncyCastle())
                     .getPublicKey(certificate.getSubjectPublicKeyInfo());
             // By the key alone: whether the certificate counts is asked below, with what the caller trusts.
-            if (!signer.verify(new JcaSimpleSignerInfoVerifierBuilder().setProvider(Crypto.bouncyCastle()).build(key))) {
+            if (!information.verify(new JcaSimpleSignerInfoVerifierBuilder().setProvider(Crypto.bouncyCastle()).build(key))) {
                 return found(Finding.SIGNATURE_CHANGED, "the signature was changed: it does not fit its own certificate");
             }
-            String doubt = trust.doubt(certificate, signed.getCertificates().getMatches(null), at);
-            if (doubt != null) {
-                return found(Finding.OTHER_KEY, "this is not the authority for the key: the certificate of "
-                        + certificate.getSubject() + " is not to be believed by it (" + doubt + ")");
+            Finding ofSigner = signer(certificate, key, expected, authorities, signed.getCertificates().getMatches(null), at);
+            if (ofSigner != Finding.GOOD) {
+                return ofSigner;
             }
+            String weak = CertificateUse.weakness(information);
+            if (weak != null) {
+                return found(Finding.SIGNATURE_CHANGED, "the signature does not bind: it was made with " + weak);
+            }
+            signer = Map.entry(CmsSigner.CERTIFICATE, CmsSigner.fingerprint(certificate));
             return found(Finding.GOOD, "the signature is good: CMS, " + certificate.getSubject() + ", certificate "
                     + CmsSigner.fingerprint(certificate));
         } catch (CMSSignerDigestMismatchException e) {
@@ -157,6 +205,23 @@ public final class SignatureCheck {
         } catch (CMSException | OperatorCreationException | IOException | RuntimeException e) {
             return found(Finding.SIGNATURE_CHANGED, "the signature cannot be read: " + e.getMessage());
         }
+    }
+
+    /** @return whether he who has this certificate may sign, and is whom the caller means */
+    private Finding signer(X509CertificateHolder certificate, PublicKey key, List<PublicKey> expected, Trust authorities,
+            Collection<X509CertificateHolder> others, Date at) {
+        if (expected != null && !expected.contains(key)) {
+            return found(Finding.OTHER_KEY, "this is not the key: the report was signed by that of " + certificate.getSubject()
+                    + ", certificate " + CmsSigner.fingerprint(certificate));
+        }
+        String unfit = CertificateUse.doubt(certificate);
+        if (unfit != null) {
+            return found(Finding.OTHER_KEY, "this is not a certificate to sign reports with: that of " + certificate.getSubject()
+                    + " (" + unfit + ")");
+        }
+        String doubt = authorities == null ? null : authorities.doubt(certificate, others, at);
+        return doubt == null ? Finding.GOOD : found(Finding.OTHER_KEY, "this is not the authority for the key: the certificate of "
+                + certificate.getSubject() + " is not to be believed by it (" + doubt + ")");
     }
 
     /** The report as Bouncy Castle reads it. */
@@ -181,8 +246,11 @@ public final class SignatureCheck {
     }
 
     private TimeStamp readStamp(Path file) throws IOException {
-        byte[] bytes = SigningKey.small(file);
+        byte[] bytes = SmallFile.found(file);
         try {
+            if (bytes == null) {
+                throw new IOException("it is no regular file, or too large");
+            }
             return TimeStamp.read(bytes);
         } catch (IOException e) {
             found(Finding.TIME_STAMP_WRONG, "the time stamp " + file + " cannot be read: " + e.getMessage());
@@ -204,14 +272,23 @@ public final class SignatureCheck {
         if (doubt != null) {
             return found(Finding.TIME_STAMP_WRONG, "the time stamp is wrong: " + doubt);
         }
-        String when = token.time().toInstant().truncatedTo(ChronoUnit.SECONDS) + " by " + token.authority().getSubject();
+        Date now = new Date();
+        if (token.time().toInstant().isAfter(now.toInstant().plusSeconds(CLOCKS_DIFFER_SECONDS))) {
+            return found(Finding.TIME_STAMP_WRONG, "the time stamp is wrong: its time, " + CertificateUse.seconds(token.time())
+                    + ", is still to come");
+        }
+        String when = CertificateUse.seconds(token.time()) + " by " + token.authority().getSubject();
         if (trust == null) {
             return found(Finding.GOOD, "the time stamp fits the signature: " + when + "; whether to believe that authority was not "
-                    + "checked (say --ca FILE with its certificate)");
+                    + "checked (say --timestamp-ca FILE with its certificate)");
         }
         String distrust = trust.doubt(token.authority(), token.certificates(), token.time());
-        return distrust == null ? found(Finding.GOOD, "the time stamp is good: " + when)
-                : found(Finding.TIME_STAMP_WRONG, "the time stamp's authority " + token.authority().getSubject()
-                        + " is not to be believed by the given certificates (" + distrust + ")");
+        if (distrust != null) {
+            return found(Finding.TIME_STAMP_WRONG, "the time stamp's authority " + token.authority().getSubject()
+                    + " is not to be believed by the given certificates (" + distrust + ")");
+        }
+        String today = CertificateUse.doubt(token.authority(), now);
+        return found(Finding.GOOD, "the time stamp is good: " + when + (today == null ? "" : "; of that authority's certificate, "
+                + today + ", so the time is as good as its key has been kept since"));
     }
 }

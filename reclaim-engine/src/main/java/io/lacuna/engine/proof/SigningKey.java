@@ -4,17 +4,18 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.StringReader;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyStore;
 import java.security.PrivateKey;
+import java.security.PublicKey;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateEncodingException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import org.bouncycastle.asn1.pkcs.PrivateKeyInfo;
+import org.bouncycastle.asn1.x509.SubjectPublicKeyInfo;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.openssl.PEMEncryptedKeyPair;
 import org.bouncycastle.openssl.PEMException;
@@ -33,8 +34,6 @@ import org.bouncycastle.pkcs.PKCSException;
  */
 record SigningKey(PrivateKey key, List<X509CertificateHolder> chain) {
 
-    /** Ours, in bytes: far more than keys and certificates take. */
-    private static final int MAX_SIZE = 1 << 20;
     private static final int DER_SEQUENCE = 0x30;
 
     /**
@@ -42,7 +41,7 @@ record SigningKey(PrivateKey key, List<X509CertificateHolder> chain) {
      * @throws IOException if it cannot be read
      */
     static SigningKey read(Path file, char[] password) throws IOException {
-        byte[] bytes = small(file);
+        byte[] bytes = SmallFile.named(file);
         try {
             SigningKey found = bytes.length > 0 && bytes[0] == DER_SEQUENCE ? pkcs12(file, bytes, password)
                     : pem(file, bytes, password);
@@ -50,14 +49,6 @@ record SigningKey(PrivateKey key, List<X509CertificateHolder> chain) {
         } catch (GeneralSecurityException | OperatorCreationException | PEMException e) {
             throw unusable(file, String.valueOf(e.getMessage()));
         }
-    }
-
-    /** @return the content of a file that holds keys or certificates */
-    static byte[] small(Path file) throws IOException {
-        if (Files.size(file) > MAX_SIZE) {
-            throw unusable(file, "it is too large for keys and certificates");
-        }
-        return Files.readAllBytes(file);
     }
 
     static IllegalArgumentException unusable(Path file, String why) {
@@ -85,6 +76,30 @@ record SigningKey(PrivateKey key, List<X509CertificateHolder> chain) {
             throw unusable(file, "there is no private key in it; 'lacuna keygen KEY' makes one");
         }
         return new SigningKey(new JcaPEMKeyConverter().setProvider(Crypto.bouncyCastle()).getPrivateKey(key), certificates);
+    }
+
+    /**
+     * @return the public keys in a file, bare or in certificates
+     * @throws IllegalArgumentException if there is none, in a sentence for the user
+     */
+    static List<PublicKey> publicKeys(Path file) throws IOException {
+        List<PublicKey> keys = new ArrayList<>();
+        JcaPEMKeyConverter converter = new JcaPEMKeyConverter().setProvider(Crypto.bouncyCastle());
+        try {
+            for (Object part : pemObjects(file, SmallFile.named(file))) {
+                if (part instanceof SubjectPublicKeyInfo info) {
+                    keys.add(converter.getPublicKey(info));
+                } else if (part instanceof X509CertificateHolder certificate) {
+                    keys.add(converter.getPublicKey(certificate.getSubjectPublicKeyInfo()));
+                }
+            }
+        } catch (PEMException e) {
+            throw unusable(file, String.valueOf(e.getMessage()));
+        }
+        if (keys.isEmpty()) {
+            throw unusable(file, "there is no public key in it (PEM)");
+        }
+        return keys;
     }
 
     /** @return what is in a PEM file, block by block */

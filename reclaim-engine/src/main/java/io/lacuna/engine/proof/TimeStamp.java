@@ -184,6 +184,10 @@ public final class TimeStamp {
             return "it lacks the certificate of its authority; ask again with -cert (openssl ts -query -cert)";
         }
         try {
+            String weak = weakness();
+            if (weak != null) {
+                return "it does not bind: it was made with " + weak;
+            }
             String hash = token.getTimeStampInfo().getMessageImprintAlgOID().getId();
             byte[] stamped = MessageDigest.getInstance(hash, Crypto.bouncyCastle()).digest(signature);
             if (!MessageDigest.isEqual(stamped, token.getTimeStampInfo().getMessageImprintDigest())) {
@@ -194,5 +198,12 @@ public final class TimeStamp {
         } catch (TSPException | OperatorCreationException | CertificateException | NoSuchAlgorithmException e) {
             return String.valueOf(e.getMessage());
         }
+    }
+
+    /** @return the digest, of the signature or of the stamp itself, that does not bind any more; else null */
+    private String weakness() {
+        String imprint = CertificateUse.weakness(token.getTimeStampInfo().getMessageImprintAlgOID());
+        return imprint != null ? imprint
+                : CertificateUse.weakness(token.toCMSSignedData().getSignerInfos().getSigners().iterator().next());
     }
 }

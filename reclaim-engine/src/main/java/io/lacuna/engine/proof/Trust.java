@@ -31,7 +31,7 @@ final class Trust {
     /** @throws IllegalArgumentException if there is no certificate in the file, in a sentence for the user */
     static Trust in(Path file) throws IOException {
         Set<TrustAnchor> anchors = new HashSet<>();
-        for (Object part : SigningKey.pemObjects(file, SigningKey.small(file))) {
+        for (Object part : SigningKey.pemObjects(file, SmallFile.named(file))) {
             if (part instanceof X509CertificateHolder certificate) {
                 try {
                     anchors.add(new TrustAnchor(plain(certificate), null));

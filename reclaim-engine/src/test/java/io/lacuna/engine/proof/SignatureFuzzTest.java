@@ -56,7 +56,7 @@ class SignatureFuzzTest {
         Path root = directory.resolve("root.crt");
         Path report = Files.write(directory.resolve("report"), content);
         try (ReportContent opened = ReportContent.open(report)) {
-            return SignatureCheck.run(report, opened, signatureFile, null, root, stampFile);
+            return SignatureCheck.run(report, opened, signatureFile, new SignatureCheck.Trusted(null, root, null), stampFile);
         }
     }
 
