@@ -1,7 +1,5 @@
 package io.lacuna.fs.ntfs;
 
-import java.nio.ByteBuffer;
-
 /**
  * The data runs of one non-resident attribute, or of the piece of it that a file record holds, one after the other and without an
  * object for each: {@link DataRuns} for many records. Source: libfsntfs, "Data runs".
@@ -19,7 +17,7 @@ final class AttributeRuns {
 
     private final long volumeClusters;
     private final int clusterSize;
-    private ByteBuffer bytes;
+    private RecordBytes bytes;
     private int attribute;
     private int at;
     private int end;
@@ -46,11 +44,11 @@ final class AttributeRuns {
     /**
      * Goes to an attribute.
      *
-     * @param record little-endian, with its fix-ups applied
+     * @param record with its fix-ups applied
      * @param start where the attribute begins
-     * @param length bytes of it, all inside of the buffer, at least {@link Attribute#MINIMUM_SIZE}
+     * @param length bytes of it, all inside of the record, at least {@link Attribute#MINIMUM_SIZE}
      */
-    void start(ByteBuffer record, int start, int length) {
+    void start(RecordBytes record, int start, int length) {
         bytes = record;
         attribute = start;
         end = start + length;
@@ -60,9 +58,9 @@ final class AttributeRuns {
             fail("length", 4, "room for a mapping", length);
             return;
         }
-        nextVcn = record.getLong(start + FIRST_VCN);
-        long lastVcn = record.getLong(start + LAST_VCN);
-        int pairs = record.getShort(start + PAIRS_OFFSET) & 0xFFFF;
+        nextVcn = record.s64(start + FIRST_VCN);
+        long lastVcn = record.s64(start + LAST_VCN);
+        int pairs = record.u16(start + PAIRS_OFFSET);
         at = start + pairs;
         endVcn = lastVcn + 1;
         // Some writers leave the last VCN of an attribute in one piece at 0.
@@ -79,7 +77,7 @@ final class AttributeRuns {
         if (fault != null) {
             return false;
         }
-        int header = at < end ? bytes.get(at) & 0xFF : 0;
+        int header = at < end ? bytes.u8(at) : 0;
         if (header == 0) {
             checkEnd();
             return false;
@@ -115,7 +113,7 @@ final class AttributeRuns {
 
     private void checkEnd() {
         boolean allThere = nextVcn == endVcn
-                || endUnknown && nextVcn == bytes.getLong(attribute + ALLOCATED_SIZE) / clusterSize;
+                || endUnknown && nextVcn == bytes.s64(attribute + ALLOCATED_SIZE) / clusterSize;
         if (!allThere) {
             fail("data runs", at - attribute, "as far as cluster " + endVcn + " of the stream", nextVcn);
         }
@@ -124,7 +122,7 @@ final class AttributeRuns {
     private long signed(int from, int size) {
         long value = 0;
         for (int i = 0; i < size; i++) {
-            value |= (bytes.get(from + i) & 0xFFL) << (8 * i);
+            value |= (long) bytes.u8(from + i) << (8 * i);
         }
         int unused = 64 - 8 * size;
         return value << unused >> unused;
@@ -163,7 +161,7 @@ final class AttributeRuns {
         return fault;
     }
 
-    /** @return where that field stands in the buffer */
+    /** @return where that field stands in the record */
     int faultAt() {
         return faultAt;
     }

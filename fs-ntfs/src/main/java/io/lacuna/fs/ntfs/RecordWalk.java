@@ -35,7 +35,9 @@ final class RecordWalk {
     private final NtfsStream data;
     private final RecordBits marked;
     private final AttributeRuns runs;
-    private ByteBuffer chunk;
+    private final RecordBytes bytes;
+    private final ByteBuffer chunk;
+    private final int perChunk;
     private long records;
     private long foreignRecord = -1;
 
@@ -47,6 +49,13 @@ final class RecordWalk {
         data = mft.stream(own, Attribute.DATA, "");
         marked = RecordBits.of(mft, own);
         runs = new AttributeRuns(boot);
+        perChunk = (int) Math.max(1, Math.min(CHUNK / boot.recordSize(), count()));
+        chunk = ByteBuffer.allocateDirect(perChunk * boot.recordSize()).order(ByteOrder.LITTLE_ENDIAN);
+        bytes = new RecordBytes(chunk.capacity());
+    }
+
+    private long count() {
+        return Math.min(data.validSize(), data.dataSize()) / boot.recordSize();
     }
 
     /**
@@ -64,13 +73,12 @@ final class RecordWalk {
     /** @throws CorruptException if a cluster in use is free, or a record in use cannot be read */
     Summary run() throws IOException {
         int size = boot.recordSize();
-        long count = Math.min(data.validSize(), data.dataSize()) / size;
+        long count = count();
         data.prefetch(Math.min(count * size, ANNOUNCED));
-        chunk = ByteBuffer.allocateDirect((int) Math.min(CHUNK, count * size)).order(ByteOrder.LITTLE_ENDIAN);
-        int perChunk = Math.max(1, chunk.capacity() / size);
         for (long first = 0; first < count; first += perChunk) {
             int length = (int) Math.min(perChunk, count - first);
             data.read(first * size, chunk.clear().limit(length * size));
+            bytes.load(chunk);
             for (int i = 0; i < length; i++) {
                 record(first + i, i * size);
             }
@@ -79,8 +87,8 @@ final class RecordWalk {
     }
 
     private void record(long number, int at) throws IOException {
-        boolean isRecord = chunk.getInt(at) == FILE_SIGNATURE;
-        boolean saysInUse = isRecord && (chunk.getShort(at + FLAGS) & IN_USE) != 0;
+        boolean isRecord = bytes.s32(at) == FILE_SIGNATURE;
+        boolean saysInUse = isRecord && (bytes.u16(at + FLAGS) & IN_USE) != 0;
         if (!saysInUse && !marked.get(number)) {
             return;
         }
@@ -88,17 +96,17 @@ final class RecordWalk {
             throw corrupt(number, at, "signature of a record in use", 0, "\"FILE\"", "something else");
         }
         fixUp(number, at);
-        int used = chunk.getInt(at + USED_SIZE);
-        int start = u16(at + ATTRIBUTES_OFFSET);
+        int used = bytes.s32(at + USED_SIZE);
+        int start = bytes.u16(at + ATTRIBUTES_OFFSET);
         if (used < 0 || used > boot.recordSize() || start < HEADER_SIZE_3_0 || start > used) {
             throw corrupt(number, at, "used size", USED_SIZE, "between the header and the end", used);
         }
-        if (u16(at + Fixup.ARRAY_OFFSET) >= HEADER_SIZE_3_1 && chunk.getInt(at + NUMBER) != (int) number) {
-            throw corrupt(number, at, "its own number", NUMBER, number + "", chunk.getInt(at + NUMBER) & 0xFFFF_FFFFL);
+        if (bytes.u16(at + Fixup.ARRAY_OFFSET) >= HEADER_SIZE_3_1 && bytes.s32(at + NUMBER) != (int) number) {
+            throw corrupt(number, at, "its own number", NUMBER, number + "", bytes.s32(at + NUMBER) & 0xFFFF_FFFFL);
         }
         attributes(number, at, start, used);
         records++;
-        if (foreignRecord < 0 && number >= FIRST_OF_FILES && chunk.getLong(at + LAST_CHANGE) == 0) {
+        if (foreignRecord < 0 && number >= FIRST_OF_FILES && bytes.s64(at + LAST_CHANGE) == 0) {
             foreignRecord = number;
         }
     }
@@ -106,12 +114,12 @@ final class RecordWalk {
     private void attributes(long number, int at, int start, int used) throws IOException {
         int attribute = start;
         // Ends with the record: every attribute is at least MINIMUM_SIZE bytes long.
-        while (attribute > used - Integer.BYTES || chunk.getInt(at + attribute) != Attribute.END) {
-            int length = attribute > used - Attribute.MINIMUM_SIZE ? -1 : chunk.getInt(at + attribute + 4);
+        while (attribute > used - Integer.BYTES || bytes.s32(at + attribute) != Attribute.END) {
+            int length = attribute > used - Attribute.MINIMUM_SIZE ? -1 : bytes.s32(at + attribute + 4);
             if (length < Attribute.MINIMUM_SIZE || length % 8 != 0 || length > used - attribute) {
                 throw corrupt(number, at, "length of an attribute", attribute + 4, "a multiple of 8 inside the record", length);
             }
-            if (chunk.get(at + attribute + AttributeRuns.NON_RESIDENT) != 0) {
+            if (bytes.u8(at + attribute + AttributeRuns.NON_RESIDENT) != 0) {
                 runs(number, at, attribute, length);
             }
             attribute += length;
@@ -119,16 +127,16 @@ final class RecordWalk {
     }
 
     private void runs(long number, int at, int attribute, int length) throws IOException {
-        runs.start(chunk, at + attribute, length);
+        runs.start(bytes, at + attribute, length);
         while (runs.next()) {
             if (runs.lcn() != RunList.SPARSE && free.intersects(runs.offset(), runs.length())) {
                 throw new CorruptException("$Bitmap: clusters of " + describe(number, at) + ", "
-                        + typeName(chunk.getInt(at + attribute)) + " from cluster " + runs.vcn() + " on", runs.offset(), "in use",
+                        + typeName(bytes.s32(at + attribute)) + " from cluster " + runs.vcn() + " on", runs.offset(), "in use",
                         "at least one of " + runs.length() / boot.clusterSize() + " free");
             }
         }
         if (runs.fault() != null) {
-            throw corrupt(number, at, typeName(chunk.getInt(at + attribute)) + ": " + runs.fault(),
+            throw corrupt(number, at, typeName(bytes.s32(at + attribute)) + ": " + runs.fault(),
                     runs.faultAt() - at, runs.expected(), runs.found());
         }
     }
@@ -136,23 +144,23 @@ final class RecordWalk {
     /** Like {@link Fixup#apply}, without an object for each record. */
     private void fixUp(long number, int at) throws CorruptException {
         int strides = boot.recordSize() / Fixup.STRIDE;
-        int array = u16(at + Fixup.ARRAY_OFFSET);
-        boolean whole = u16(at + Fixup.ARRAY_COUNT) == strides + 1 && array > Fixup.ARRAY_COUNT && array % 2 == 0
+        int array = bytes.u16(at + Fixup.ARRAY_OFFSET);
+        boolean whole = bytes.u16(at + Fixup.ARRAY_COUNT) == strides + 1 && array > Fixup.ARRAY_COUNT && array % 2 == 0
                 && array + 2 * (strides + 1) <= boot.recordSize() - 2;
         for (int i = 1; whole && i <= strides; i++) {
-            whole = chunk.getShort(at + i * Fixup.STRIDE - 2) == chunk.getShort(at + array);
+            whole = bytes.u16(at + i * Fixup.STRIDE - 2) == bytes.u16(at + array);
         }
         if (!whole) {
             // Finds the same fault and says which.
             Fixup.apply("MFT record " + number, chunk.slice(at, boot.recordSize()), position(number));
         }
         for (int i = 1; i <= strides; i++) {
-            chunk.putShort(at + i * Fixup.STRIDE - 2, chunk.getShort(at + array + 2 * i));
+            bytes.putU16(at + i * Fixup.STRIDE - 2, bytes.u16(at + array + 2 * i));
         }
     }
 
     private String describe(long number, int at) {
-        long base = FileReference.number(chunk.getLong(at + BASE_REFERENCE));
+        long base = FileReference.number(bytes.s64(at + BASE_REFERENCE));
         return "MFT record " + number + (base == 0 ? "" : " (part of record " + base + ")");
     }
 
@@ -168,10 +176,6 @@ final class RecordWalk {
             case 0x100 -> "$LOGGED_UTILITY_STREAM";
             default -> "attribute " + NtfsBootSector.hex(type & 0xFFFF_FFFFL);
         };
-    }
-
-    private int u16(int at) {
-        return chunk.getShort(at) & 0xFFFF;
     }
 
     private long position(long number) {
