@@ -38,8 +38,8 @@ final class ProofSyntax {
                 + "Ed25519; for a certificate it is that one's key.", "--key"));
         spec.addOption(Syntax.file("CERT", "Certificates that you trust (PEM): of the signer, or of an authority above him. "
                 + "Whoever it certifies to sign documents counts as a signer, unless --key says which one.", "--ca"));
-        spec.addOption(Syntax.file("CERT", "Certificates that you trust (PEM): of a time-stamp authority, or of one above it "
-                + "(default: those of --ca).", "--timestamp-ca"));
+        spec.addOption(Syntax.file("CERT", "Certificates that you trust (PEM): of a time-stamp authority, or of one above it. "
+                + "Then there must be a stamp; without it those of --ca count for one that is there.", "--timestamp-ca"));
         spec.addOption(Syntax.file("FILE", "A time stamp of the signature, response or token (default: REPORT.tsr, if it is "
                 + "there).", "--timestamp"));
         spec.addPositional(Syntax.position("0", "REPORT", "1", "Report that reclaim --report has written."));

@@ -66,22 +66,26 @@ final class ReportFile {
             }
             channel.force(true);
         }
-        IOException unsigned = null;
+        // The images are changed by now: whatever fails from here on, the report of it stays.
+        written = true;
         byte[] signature = null;
+        IOException unsigned = null;
         try {
             signature = signing == null ? null : signing.signer().sign(temporary);
         } catch (IOException | RuntimeException | OutOfMemoryError e) {
-            // The images are changed by now: what the report says of them is worth more than nothing.
             unsigned = new IOException("the report was written to " + target + ", but not signed: " + e.getMessage(), e);
         }
-        // Something else may have come there during the run.
-        ReplacedReport.require(target);
-        // What signed the report that was here before signs nothing any more.
-        ReplacedReport.removeSignatures(target);
-        Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        written = true;
+        try {
+            // Something else may have come there during the run.
+            ReplacedReport.require(target);
+            // What signed the report that was here before signs nothing any more.
+            ReplacedReport.removeSignatures(target);
+            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException e) {
+            throw new IOException(e.getMessage() + ". The report is in " + temporary + ", without a signature", e);
+        }
         if (signature != null) {
-            writeBeside(signing.signer().suffix(), signature);
+            sign(signature);
             stamp(signature);
         }
         try (FileChannel directory = FileChannel.open(target.getParent(), StandardOpenOption.READ)) {
@@ -89,6 +93,14 @@ final class ReportFile {
         }
         if (unsigned != null) {
             throw unsigned;
+        }
+    }
+
+    private void sign(byte[] signature) throws IOException {
+        try {
+            writeBeside(signing.signer().suffix(), signature);
+        } catch (IOException e) {
+            throw new IOException("the report was written to " + target + ", but its signature was not: " + e.getMessage(), e);
         }
     }
 

@@ -1,5 +1,6 @@
 package io.lacuna.cli;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -55,5 +57,19 @@ class ReportFileTest {
         try (var files = Files.list(directory)) {
             assertTrue(files.allMatch(target::equals));
         }
+    }
+
+    /** Somebody else's file has come to that place while the images were changed. */
+    @Test
+    void aReportWhosePlaceIsTakenIsKeptUnderAnotherName() throws IOException {
+        Path target = directory.resolve("run.json");
+        ReportFile file = ReportFile.prepare(target, null, true);
+        Files.writeString(target, "my own notes");
+        IOException told = assertThrows(IOException.class, () -> file.write(new RunReport(false, List.of())));
+        file.discardUnlessWritten();
+        assertEquals("my own notes", Files.readString(target));
+        String message = told.getMessage();
+        Path kept = Path.of(message.replaceAll(".*The report is in (.*), without a signature", "$1"));
+        assertTrue(Files.readString(kept).contains("\"images\":[]"), message);
     }
 }

@@ -40,7 +40,10 @@ class SignatureTest {
             extendedKeyUsage=critical,timeStamping
             [server]
             basicConstraints=CA:FALSE
-            extendedKeyUsage=serverAuth
+            extendedKeyUsage=serverAuth,clientAuth
+            [person]
+            basicConstraints=CA:FALSE
+            extendedKeyUsage=clientAuth
             [req]
             distinguished_name=dn
             [dn]
@@ -67,7 +70,17 @@ class SignatureTest {
             make leaf '/CN=Examiner \\, Ltd' leaf middle 3650 $EC
             make tsa '/CN=Clock' tsa root 3650 $EC
             make server '/CN=Server' server root 3650 $EC
+            make person '/CN=Person' person root 3650 $EC
             make late '/CN=Late' leaf root -1 $EC
+            make below '/CN=Below' leaf leaf 3650 $EC
+            openssl x509 -req -sha1 -in person.csr -CA root.crt -CAkey root.key -days 9 -extfile ext.cnf \
+                -extensions person -out weak.crt 2> /dev/null
+            cp person.key weak.key
+            openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 \
+                -pkeyopt rsa_keygen_pubexp:1267650600228229401496703205377 -out wide.key 2> /dev/null
+            openssl req -new -key wide.key -subj /CN=Wide -config ext.cnf -out wide.csr
+            openssl x509 -req -in wide.csr -CA root.crt -CAkey root.key -days 9 -extfile ext.cnf -extensions leaf \
+                -out wide.crt 2> /dev/null
             openssl x509 -in leaf.crt -noout -pubkey > leaf.pub
             for name in tsa server late; do cat $name.key $name.crt > $name.pem; done
             cat root.key root.crt > root.pem
@@ -257,13 +270,42 @@ class SignatureTest {
 
     @ParameterizedTest
     @CsvSource({"tsa,sha256,its extended key usage", "server,sha256,its extended key usage", "root,sha256,its key usage",
-        "leaf,sha1,does not bind", "late,sha256,not to be believed"})
+        "leaf,sha1,does not bind", "late,sha256,not to be believed", "wide,sha256,larger than any in use",
+        "weak,sha256,was signed with SHA1"})
     void whatIsCertifiedForSomethingElseSignsNoReport(String signer, String digest, String says) {
         assertEquals(0, sign("--verify", "live").status());
         signByOpenssl("leaf", "sha256");
         assertStatus(0, "signature is good", lacuna("verify", "--ca", key("leaf.crt"), report));
+        signByOpenssl("person", "sha256");
+        assertStatus(0, "signature is good", lacuna("verify", "--ca", key("root.crt"), report));
         signByOpenssl(signer, digest);
         assertStatus(4, says, lacuna("verify", "--ca", key(signer.equals("leaf") ? "leaf.crt" : "root.crt"), report));
+    }
+
+    /** Whoever is trusted to sign is not by that trusted to certify others. */
+    @Test
+    void aSignersCertificateIsNoAuthority() {
+        assertEquals(0, sign("--verify", "live").status());
+        signByOpenssl("below", "sha256");
+        assertStatus(4, "none of them is an authority's", lacuna("verify", "--ca", key("leaf.crt"), report));
+    }
+
+    /** All ways through them would be tried. */
+    @Test
+    void aSignatureWithACrowdOfCertificatesIsNotFollowed() {
+        assertEquals(0, sign("--verify", "live").status());
+        Tools.shell("cd \"$1\"; for i in 1 2 3 4 5 6 7 8 9; do openssl x509 -req -in middle.csr -signkey middle.key -days 9 "
+                + "-extfile ext.cnf -extensions ca 2> /dev/null; done > crowd.pem; openssl cms -sign -binary -signer leaf.crt "
+                + "-inkey leaf.key -certfile crowd.pem -in \"$2\" -outform DER -out \"$3\"", keys, report, beside(".p7s"));
+        assertStatus(4, "certificates beside it", lacuna("verify", "--ca", key("root.crt"), report));
+    }
+
+    @Test
+    void rsaWithTheNewerPadding() {
+        assertEquals(0, sign("--verify", "live").status());
+        Tools.shell("openssl cms -sign -binary -md sha256 -signer \"$1.crt\" -inkey \"$1.key\" -keyopt rsa_padding_mode:pss "
+                + "-in \"$2\" -outform DER -out \"$3\"", key("rsa"), report, beside(".p7s"));
+        assertStatus(0, "signature is good", lacuna("verify", "--ca", key("rsa.crt"), report));
     }
 
     @ParameterizedTest
@@ -366,6 +408,10 @@ class SignatureTest {
                 "--timestamp", answer, report));
         assertStatus(4, "authority", lacuna("verify", "--key", key("bare.pub"), "--ca", key("root.crt"), "--timestamp-ca",
                 key("rsa.crt"), "--timestamp", answer, report));
+        assertStatus(4, "no time stamp beside it", lacuna("verify", "--key", key("bare.pub"), "--timestamp-ca", key("root.crt"),
+                report));
+        assertStatus(1, "no such file", lacuna("verify", "--key", key("bare.pub"), "--timestamp", directory.resolve("none"),
+                report));
         assertStatus(4, "authority", lacuna("verify", "--key", key("bare.pub"), "--ca", key("rsa.crt"), "--timestamp", answer,
                 report));
 

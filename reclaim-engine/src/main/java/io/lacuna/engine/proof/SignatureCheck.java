@@ -43,7 +43,8 @@ public final class SignatureCheck {
      *
      * @param publicKey the signer's key: the only one that may have signed
      * @param authorities certificates of the signer, or of those who certify signers
-     * @param stampAuthorities certificates of time-stamp authorities, or of those who certify them; null: those of the signer
+     * @param stampAuthorities certificates of time-stamp authorities, or of those who certify them: then there must be a stamp;
+     *     null: those of the signer, for a stamp that may be there
      */
     public record Trusted(Path publicKey, Path authorities, Path stampAuthorities) {
 
@@ -121,8 +122,10 @@ public final class SignatureCheck {
         Path stampFile = stamp != null ? stamp : beside(report, TimeStamp.SUFFIX);
         Date stamped = null;
         Finding ofStamp = Finding.GOOD;
-        if (stamp != null || Files.exists(stampFile)) {
-            TimeStamp token = check.readStamp(stampFile);
+        if (stamp == null && !Files.exists(stampFile) && trusted.stampAuthorities() != null) {
+            ofStamp = check.found(Finding.TIME_STAMP_WRONG, "there is no time stamp beside it (" + stampFile.getFileName() + ")");
+        } else if (stamp != null || Files.exists(stampFile)) {
+            TimeStamp token = check.readStamp(stampFile, stamp != null);
             ofStamp = token == null ? Finding.TIME_STAMP_WRONG : check.anyStamp(token, signed, stampAuthorities);
             // Only a time that somebody trusted has told makes a certificate count that has expired since.
             stamped = ofStamp == Finding.GOOD && stampAuthorities != null ? token.time() : null;
@@ -185,6 +188,10 @@ public final class SignatureCheck {
             X509CertificateHolder certificate = own.iterator().next();
             PublicKey key = new JcaPEMKeyConverter().setProvider(Crypto.bouncyCastle())
                     .getPublicKey(certificate.getSubjectPublicKeyInfo());
+            String unfit = CertificateUse.doubt(key);
+            if (unfit != null) {
+                return found(Finding.SIGNATURE_CHANGED, "the signature is not one of Lacuna: " + unfit);
+            }
             // By the key alone: whether the certificate counts is asked below, with what the caller trusts.
             if (!information.verify(new JcaSimpleSignerInfoVerifierBuilder().setProvider(Crypto.bouncyCastle()).build(key))) {
                 return found(Finding.SIGNATURE_CHANGED, "the signature was changed: it does not fit its own certificate");
@@ -245,8 +252,8 @@ public final class SignatureCheck {
         return signer.getSID();
     }
 
-    private TimeStamp readStamp(Path file) throws IOException {
-        byte[] bytes = SmallFile.found(file);
+    private TimeStamp readStamp(Path file, boolean named) throws IOException {
+        byte[] bytes = named ? SmallFile.named(file) : SmallFile.found(file);
         try {
             if (bytes == null) {
                 throw new IOException("it is no regular file, or too large");

@@ -22,6 +22,8 @@ import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cms.CMSException;
 import org.bouncycastle.cms.CMSSignedData;
 import org.bouncycastle.cms.jcajce.JcaSimpleSignerInfoVerifierBuilder;
+import org.bouncycastle.openssl.PEMException;
+import org.bouncycastle.openssl.jcajce.JcaPEMKeyConverter;
 import org.bouncycastle.operator.OperatorCreationException;
 import org.bouncycastle.tsp.TSPAlgorithms;
 import org.bouncycastle.tsp.TSPException;
@@ -193,9 +195,14 @@ public final class TimeStamp {
             if (!MessageDigest.isEqual(stamped, token.getTimeStampInfo().getMessageImprintDigest())) {
                 return "it belongs to another signature";
             }
+            String unfit = CertificateUse.doubt(new JcaPEMKeyConverter().setProvider(Crypto.bouncyCastle())
+                    .getPublicKey(authority.getSubjectPublicKeyInfo()));
+            if (unfit != null) {
+                return unfit;
+            }
             token.validate(new JcaSimpleSignerInfoVerifierBuilder().setProvider(Crypto.bouncyCastle()).build(authority));
             return null;
-        } catch (TSPException | OperatorCreationException | CertificateException | NoSuchAlgorithmException e) {
+        } catch (TSPException | OperatorCreationException | CertificateException | NoSuchAlgorithmException | PEMException e) {
             return String.valueOf(e.getMessage());
         }
     }

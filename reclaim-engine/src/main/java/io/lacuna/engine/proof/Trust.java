@@ -5,8 +5,10 @@ import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.cert.CertPathBuilder;
 import java.security.cert.CertStore;
+import java.security.cert.Certificate;
 import java.security.cert.CollectionCertStoreParameters;
 import java.security.cert.PKIXBuilderParameters;
+import java.security.cert.PKIXCertPathBuilderResult;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509CertSelector;
 import java.security.cert.X509Certificate;
@@ -22,28 +24,32 @@ import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
 /** The certificates that the caller trusts. Whether one was revoked is not asked: that would need the network. */
 final class Trust {
 
-    private final Set<TrustAnchor> anchors;
+    /** Ours: chains and the tokens of time-stamp authorities have fewer, and all ways through them are tried. */
+    private static final int MAX_CERTIFICATES = 8;
+    private static final int KEY_CERT_SIGN = 5;
 
-    private Trust(Set<TrustAnchor> anchors) {
-        this.anchors = anchors;
+    private final Set<X509Certificate> trusted;
+
+    private Trust(Set<X509Certificate> trusted) {
+        this.trusted = trusted;
     }
 
     /** @throws IllegalArgumentException if there is no certificate in the file, in a sentence for the user */
     static Trust in(Path file) throws IOException {
-        Set<TrustAnchor> anchors = new HashSet<>();
+        Set<X509Certificate> trusted = new HashSet<>();
         for (Object part : SigningKey.pemObjects(file, SmallFile.named(file))) {
             if (part instanceof X509CertificateHolder certificate) {
                 try {
-                    anchors.add(new TrustAnchor(plain(certificate), null));
+                    trusted.add(plain(certificate));
                 } catch (GeneralSecurityException e) {
                     throw SigningKey.unusable(file, String.valueOf(e.getMessage()));
                 }
             }
         }
-        if (anchors.isEmpty()) {
+        if (trusted.isEmpty()) {
             throw SigningKey.unusable(file, "there is no certificate in it (PEM)");
         }
-        return new Trust(anchors);
+        return new Trust(trusted);
     }
 
     private static X509Certificate plain(X509CertificateHolder certificate) throws GeneralSecurityException {
@@ -58,24 +64,32 @@ final class Trust {
     String doubt(X509CertificateHolder certificate, Collection<X509CertificateHolder> others, Date at) {
         try {
             X509Certificate own = plain(certificate);
-            for (TrustAnchor anchor : anchors) {
-                if (anchor.getTrustedCert().equals(own)) {
-                    own.checkValidity(at);
-                    return null;
+            if (trusted.contains(own)) {
+                own.checkValidity(at);
+                return null;
+            }
+            if (others.size() > MAX_CERTIFICATES) {
+                return "there are " + others.size() + " certificates beside it";
+            }
+            Set<TrustAnchor> authorities = new HashSet<>();
+            for (X509Certificate one : trusted) {
+                if (isAuthority(one)) {
+                    authorities.add(new TrustAnchor(one, null));
                 }
+            }
+            if (authorities.isEmpty()) {
+                return "it is none of them, and none of them is an authority's";
             }
             List<X509Certificate> known = new ArrayList<>();
             for (X509CertificateHolder other : others) {
-                known.add(plain(other));
+                X509Certificate one = plain(other);
+                String doubt = CertificateUse.doubt(one.getPublicKey());
+                if (doubt != null) {
+                    return doubt;
+                }
+                known.add(one);
             }
-            X509CertSelector target = new X509CertSelector();
-            target.setCertificate(own);
-            PKIXBuilderParameters parameters = new PKIXBuilderParameters(anchors, target);
-            parameters.setRevocationEnabled(false);
-            parameters.setDate(at);
-            parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(known)));
-            CertPathBuilder.getInstance("PKIX").build(parameters);
-            return null;
+            return doubt(own, authorities, known, at);
         } catch (GeneralSecurityException e) {
             Throwable reason = e;
             while (reason.getCause() != null) {
@@ -83,5 +97,32 @@ final class Trust {
             }
             return String.valueOf(reason.getMessage());
         }
+    }
+
+    private static String doubt(X509Certificate own, Set<TrustAnchor> authorities, List<X509Certificate> known, Date at)
+            throws GeneralSecurityException {
+        X509CertSelector target = new X509CertSelector();
+        target.setCertificate(own);
+        PKIXBuilderParameters parameters = new PKIXBuilderParameters(authorities, target);
+        parameters.setRevocationEnabled(false);
+        parameters.setDate(at);
+        parameters.addCertStore(CertStore.getInstance("Collection", new CollectionCertStoreParameters(known)));
+        PKIXCertPathBuilderResult built = (PKIXCertPathBuilderResult) CertPathBuilder.getInstance("PKIX").build(parameters);
+        // Java leaves both out: it takes an anchor as it is, and forbids weak digests to servers only.
+        built.getTrustAnchor().getTrustedCert().checkValidity(at);
+        for (Certificate one : built.getCertPath().getCertificates()) {
+            if (one instanceof X509Certificate link && CertificateUse.isWeak(link.getSigAlgName())) {
+                return "the certificate of " + link.getSubjectX500Principal() + " was signed with " + link.getSigAlgName();
+            }
+        }
+        return null;
+    }
+
+    /** Java takes each anchor for one; but whoever is trusted to sign is not by that trusted to certify others. */
+    private static boolean isAuthority(X509Certificate certificate) {
+        boolean[] usage = certificate.getKeyUsage();
+        boolean old = certificate.getVersion() == 1
+                && certificate.getSubjectX500Principal().equals(certificate.getIssuerX500Principal());
+        return (old || certificate.getBasicConstraints() >= 0) && (usage == null || usage[KEY_CERT_SIGN]);
     }
 }
