@@ -70,9 +70,8 @@ final class Rendering {
     private void appendTable(ImageReport report, StringBuilder text) {
         text.append(name(report));
         if (report.format() != null) {
-            text.append(": ").append(report.format()).append(" (").append(report.formatSource()).append("), ")
-                    .append(Sizes.show(report.virtualSize())).append(" disk, ")
-                    .append(Sizes.show(report.hostBytesBefore())).append(" on the host");
+            text.append(": ");
+            appendFormat(report, text);
         }
         text.append('\n');
         for (ImageLayer layer : report.layers()) {
@@ -98,6 +97,15 @@ final class Rendering {
             }
         }
         appendOutcome(report, text, "  ");
+    }
+
+    /** A format that was probed is what a guest may have written. */
+    private static void appendFormat(ImageReport report, StringBuilder text) {
+        text.append(report.format()).append(" (").append(report.formatSource()).append("), ")
+                .append(Sizes.show(report.virtualSize())).append(" disk");
+        if (report.hostBytesBefore() >= 0) {
+            text.append(", ").append(Sizes.show(report.hostBytesBefore())).append(" on the host");
+        }
     }
 
     private void appendDetails(VolumeReport volume, StringBuilder text, String indent) {
@@ -127,6 +135,11 @@ final class Rendering {
 
     private void appendLines(ImageReport report, StringBuilder text) {
         String prefix = name(report) + ": ";
+        if (report.format() != null) {
+            text.append(prefix);
+            appendFormat(report, text);
+            text.append('\n');
+        }
         appendChildren(report, text, prefix);
         for (VolumeReport volume : report.volumes()) {
             text.append(prefix).append(volume.index() == 0 ? "" : "volume " + volume.index() + " ").append('(')
@@ -143,6 +156,10 @@ final class Rendering {
                 }
             }
             text.append('\n');
+            for (String remark : volume.remarks()) {
+                text.append(prefix).append(volume.index() == 0 ? "" : "volume " + volume.index() + ": ").append("note: ")
+                        .append(Text.printable(remark)).append('\n');
+            }
         }
         appendOutcome(report, text, prefix);
     }

@@ -217,9 +217,23 @@ class CommandTest {
     void pipeGetsLinesAndATerminalATableWhereverTheProgressBarGoes() {
         String image = image("vm.raw");
         assertEquals(0, lacuna(true, false, "reclaim", "--dry-run", image));
-        assertTrue(out.startsWith(image + ": (ext4): "), out);
+        assertTrue(out.startsWith(image + ": raw (probed), 16.0 MiB disk, "), out);
+        assertTrue(out.contains("\n" + image + ": (ext4): "), out);
         assertEquals(0, lacuna(false, true, "reclaim", "--dry-run", image));
         assertTrue(out.contains("status") && out.contains("used"), out);
+    }
+
+    /** What a cron job's mail does not say, nobody reads. */
+    @Test
+    void pipeSaysWhatWasFoundOfAVolumeAndHowTheFormatWasTold() {
+        Tools.require("mkntfs");
+        Path image = directory.resolve("vm.raw");
+        Tools.shell("truncate -s 8M \"$1\"; mkntfs -F -q \"$1\" > /dev/null", image);
+        assertEquals(0, lacuna("reclaim", "--dry-run", "--format", "raw", image.toString()));
+        assertTrue(out.startsWith(image + ": raw (fixed), "), out);
+        assertTrue(out.contains("\n" + image + ": note: The journal ($LogFile) is empty"), out);
+        assertEquals(0, lacuna("reclaim", "--json", image.toString()));
+        assertTrue(out.contains("\"formatSource\":\"probed\"") || out.contains("\"formatSource\" : \"probed\""), out);
     }
 
     @Test
