@@ -3,7 +3,11 @@ package io.lacuna.engine;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import io.lacuna.blockio.ExtentSet;
 import io.lacuna.fixtures.Corpus;
+import io.lacuna.fixtures.GuestDisk;
+import io.lacuna.fixtures.GuestVolume;
+import io.lacuna.fixtures.Tools;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -81,6 +85,7 @@ class CorpusTest {
             assertNotEquals(ImageReport.Verdict.FAILED, report.verdict(), name + ": " + report.reason());
             assertEquals(true, millis < LIMIT_MILLIS, name + " took " + millis + " ms");
             assertEquals(before, state(image), name);
+            reclaim(name, image, report);
             return describe(report, place);
         } finally {
             try (Stream<Path> files = Files.walk(place)) {
@@ -89,6 +94,55 @@ class CorpusTest {
                 }
             }
         }
+    }
+
+    /** The same for real: what is refused, or has nothing to give, stays as it is, and of the others nothing but free bytes goes. */
+    private static void reclaim(String name, Path image, ImageReport planned) throws IOException {
+        boolean changes = planned.verdict() == ImageReport.Verdict.RECLAIMED;
+        Path before = image.resolveSibling("before");
+        String state = state(image);
+        if (changes) {
+            before = toRaw(planned.format(), image, before);
+        }
+        ImageReport done = ReclaimRun.run(image, ReclaimOptions.builder().build());
+        assertEquals(planned.verdict(), done.verdict(), name + ": " + done.reason());
+        assertEquals(planned.plannedBytes(), done.plannedBytes(), name);
+        if (!changes) {
+            assertEquals(state, state(image), name);
+            return;
+        }
+        Path after = toRaw(planned.format(), image, image.resolveSibling("after"));
+        List<GuestVolume> volumes = new ArrayList<>();
+        List<Long> offsets = new ArrayList<>();
+        for (VolumeReport volume : planned.volumes()) {
+            if (!volume.skipped()) {
+                volumes.add(cut(before, volume));
+                offsets.add(volume.offset());
+                assertEquals(check(volumes.get(volumes.size() - 1)), check(cut(after, volume)), name);
+            }
+        }
+        GuestDisk disk = new GuestDisk(before, volumes, offsets);
+        assertEquals(List.of(), disk.differences(after, disk.free(), ExtentSet.EMPTY), name);
+    }
+
+    private static Path toRaw(String format, Path image, Path raw) {
+        Tools.require("qemu-img");
+        Tools.ok("qemu-img", "convert", "-f", format, "-O", "raw", image.toString(), raw.toString());
+        return raw;
+    }
+
+    private static GuestVolume cut(Path raw, VolumeReport volume) {
+        Path part = raw.resolveSibling(raw.getFileName() + "." + volume.offset());
+        Tools.shell("dd if=\"$1\" of=\"$2\" bs=64K iflag=skip_bytes,count_bytes skip=$3 count=$4 conv=sparse status=none; "
+                + "truncate -s $4 \"$2\"", raw, part, volume.offset(), volume.length());
+        return new GuestVolume(part, volume.type().equals("ntfs"));
+    }
+
+    /** Most of these file systems were damaged on purpose: their checker must say the same of them as before. */
+    private static String check(GuestVolume volume) {
+        String said = volume.isNtfs() ? Tools.shell("ntfsfix -n \"$1\" || true", volume.file())
+                : Tools.shell("e2fsck -fn \"$1\" 2>&1 || true", volume.file());
+        return said.replace(volume.file().toString(), "").replaceAll("before\\.\\d+|after\\.\\d+", "");
     }
 
     private static String state(Path image) throws IOException {
