@@ -96,7 +96,7 @@ class CorpusTest {
         }
     }
 
-    /** The same for real: what is refused, or has nothing to give, stays as it is, and of the others nothing but free bytes goes. */
+    /** For real: what is refused, or has nothing to give, stays as it is, and of the others nothing but free bytes goes. */
     private static void reclaim(String name, Path image, ImageReport planned) throws IOException {
         boolean changes = planned.verdict() == ImageReport.Verdict.RECLAIMED;
         Path before = image.resolveSibling("before");

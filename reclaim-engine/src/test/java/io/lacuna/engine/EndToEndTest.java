@@ -15,6 +15,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whole runs on disks that real tools made, judged by real tools. */
@@ -69,9 +70,43 @@ class EndToEndTest {
     }
 
     @ParameterizedTest
+    @ValueSource(strings = {"sgdisk", "logical"})
+    void rawBehindOtherTables(String scheme) throws IOException {
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("table.raw"), scheme, 512, gpt.volumes().toArray(GuestVolume[]::new));
+        new ReclaimRun(disk, copyOf(disk), directory).reclaimAndProve(defaults(), HOST_BLOCK);
+    }
+
+    /** Larger than the pages of this machine's kernel, which does not mount them. */
+    @ParameterizedTest
+    @ValueSource(ints = {8192, 16384, 32768, 65536})
+    void extWithLargeBlocks(int blockSize) throws IOException {
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("whole.raw"), "none", 512,
+                GuestVolume.extByDebugfs(directory, "volume", 48 * MIB, "-t ext4 -b " + blockSize));
+        new ReclaimRun(disk, copyOf(disk), directory).reclaimAndProve(defaults(), HOST_BLOCK);
+    }
+
+    /** Where there are no loop devices, all disks are made so. */
+    @Test
+    void extUsedWithoutAMount() throws IOException {
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("whole.raw"), "none", 512,
+                GuestVolume.extByDebugfs(directory, "volume", 24 * MIB, "-t ext4 -O ^64bit,^flex_bg -b 1024"));
+        new ReclaimRun(disk, copyOf(disk), directory).reclaimAndProve(defaults(), HOST_BLOCK);
+    }
+
+    @Test
+    void aFileSystemThatHasGrown() throws IOException {
+        GuestVolume volume = GuestVolume.ext(directory, "volume", 24 * MIB, "-t ext4 -b 1024 -g 1024");
+        Tools.require("resize2fs");
+        Tools.shell("truncate -s 60M \"$1\"; resize2fs \"$1\" > /dev/null 2>&1", volume.file());
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("whole.raw"), "none", 512, volume);
+        new ReclaimRun(disk, copyOf(disk), directory).reclaimAndProve(defaults(), HOST_BLOCK);
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"-t ext4 -b 1024", "-t ext3 -b 2048", "-t ext4 -O bigalloc -C 16384",
         "-t ext4 -b 1024 -O bigalloc -C 8192", "-t ext4 -O ^has_journal,meta_bg,^resize_inode",
-        "-t ext4 -O ^metadata_csum,uninit_bg -b 1024 -g 1024", "-t ext4 -O sparse_super2,64bit -b 1024"})
+        "-t ext4 -O ^metadata_csum,uninit_bg -b 1024 -g 1024", "-t ext4 -O 64bit,^metadata_csum,uninit_bg -b 1024 -g 1024",
+        "-t ext4 -O ^64bit -b 1024", "-t ext4 -O ^flex_bg -b 1024 -g 1024", "-t ext4 -O sparse_super2,64bit -b 1024"})
     void extWithoutTable(String arguments) throws IOException {
         GuestDisk disk = GuestDisk.assemble(directory.resolve("whole.raw"), "none", 512,
                 GuestVolume.ext(directory, "volume", 24 * MIB, arguments));
@@ -83,6 +118,14 @@ class EndToEndTest {
     void ntfsWithoutTable(String arguments) throws IOException {
         GuestDisk disk = GuestDisk.assemble(directory.resolve("whole.raw"), "none", 512,
                 GuestVolume.ntfs(directory, "volume", 24 * MIB, arguments));
+        new ReclaimRun(disk, copyOf(disk), directory).reclaimAndProve(defaults(), HOST_BLOCK);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"262144,64", "2097152,512"})
+    void ntfsWithLargeClusters(int clusterSize, int mebibytes) throws IOException {
+        GuestDisk disk = GuestDisk.assemble(directory.resolve("whole.raw"), "none", 512,
+                GuestVolume.ntfs(directory, "volume", mebibytes * MIB, "-c " + clusterSize));
         new ReclaimRun(disk, copyOf(disk), directory).reclaimAndProve(defaults(), HOST_BLOCK);
     }
 
