@@ -6,7 +6,7 @@
 #
 #   LACUNA="../lacuna"      the command before "reclaim IMAGE"
 #   RUNS=5                  rounds; in each, every tool runs once, on a fresh copy
-#   TOOLS="floor lacuna …"  only these
+#   TOOLS="floor lacuna …"  only these; floor-raw is the floor on the raw disk, in the rounds of its qcow2 form
 #   COMPACTVD=CLASSPATH     of compactVD and commons-cli, to measure it too
 #   SECONDS_LIMIT=900       a run that takes longer is stopped and counts as failed
 #   WARM=1                  start each tool once (--version) after the caches were dropped: its program is cached,
@@ -18,7 +18,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 LACUNA=${LACUNA:-$here/../lacuna}
 RUNS=${RUNS:-5}
-TOOLS=${TOOLS:-floor lacuna lacuna-punch lacuna-compact fstrim nbd-fstrim virt-sparsify compactvd}
+TOOLS=${TOOLS:-floor floor-raw lacuna lacuna-punch lacuna-compact fstrim nbd-fstrim virt-sparsify compactvd}
 COMPACTVD=${COMPACTVD:-}
 SECONDS_LIMIT=${SECONDS_LIMIT:-900}
 WARM=${WARM:-}
@@ -77,7 +77,7 @@ check_available() { # TOOL
 # For formats other than raw and qcow2, "floor" runs on the same disk as a raw image.
 applies() { # TOOL FORMAT
     case $1/$2 in
-        fstrim/raw | nbd-fstrim/qcow2 | virt-sparsify/raw | virt-sparsify/qcow2) ;;
+        floor-raw/qcow2 | fstrim/raw | nbd-fstrim/qcow2 | virt-sparsify/raw | virt-sparsify/qcow2) ;;
         lacuna-*/raw | lacuna-*/qcow2 | compactvd/raw | compactvd/qcow2 | compactvd/vhdx) return 1 ;;
         floor/* | lacuna/* | lacuna-*/* | compactvd/*) ;;
         *) return 1 ;;
@@ -86,7 +86,7 @@ applies() { # TOOL FORMAT
 
 command_of() { # TOOL IMAGE FORMAT: sets `command`
     case $1 in
-        floor) command=("$bin/floor" punch "$2") ;;
+        floor*) command=("$bin/floor" punch "$2") ;;
         lacuna) command=("${lacuna[@]}" reclaim "$2") ;;
         lacuna-*) command=("${lacuna[@]}" reclaim --mode "${1#lacuna-}" "$2") ;;
         *) command=("$here/tool.sh" "$1" "$2" "$3") ;;
@@ -138,7 +138,7 @@ mapped_free() { # IMAGE FORMAT FREE-LIST: one line a range: host offset, length
 warm_up() { # TOOL
     local program programs=()
     case $1 in
-        floor) programs=("$bin/floor") ;;
+        floor*) programs=("$bin/floor") ;;
         lacuna*) "${lacuna[@]}" --version ;;
         fstrim) programs=(bash losetup mount fstrim umount ntfs-3g) ;;
         nbd-fstrim) programs=(bash qemu-nbd nbdfuse losetup mount fstrim umount ntfs-3g) ;;
@@ -151,7 +151,7 @@ measure() { # WORKLOAD TOOL ROUND
     local workload=$1 tool=$2 round=$3 format image log manifest before after stale mapped=- verified=- numbers source
     format=$(format_of "$workload")
     source=$(pristine "$workload")
-    if [ "$tool" = floor ] && [ "$format" != qcow2 ]; then
+    if [ "$tool" = floor-raw ] || { [ "$tool" = floor ] && [ "$format" != qcow2 ]; }; then
         format=raw
         source=$(raw_of "$workload")
     fi
@@ -226,19 +226,21 @@ summary() {
           if ($14 != "-" || !(key in ok)) ok[key] = $14
           time[key, $3] = $5 }
         END {
-            print "| workload | tool | runs | wall s: median (min–max) | × floor | CPU s | CPU s, machine | RSS MB |" \
-                " host before MB | host after MB | stale MB | stale MB, mapped | survived |"
-            print "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --- |"
+            print "| workload | tool | runs | wall s: median (min–max) | × floor | × raw floor | CPU s | CPU s, machine |" \
+                " RSS MB | host before MB | host after MB | stale MB | stale MB, mapped | survived |"
+            print "| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --- |"
             for (i = 1; i <= count; i++) {
-                key = order[i]; split(key, name, "\t"); ratios = ""
-                for (r = 1; r <= 1000; r++) if ((key, r) in time && (name[1] "\tfloor", r) in time)
-                    ratios = ratios " " time[key, r] / time[name[1] "\tfloor", r]
+                key = order[i]; split(key, name, "\t"); ratios = raw = ""
+                for (r = 1; r <= 1000; r++) if ((key, r) in time) {
+                    if ((name[1] "\tfloor", r) in time) ratios = ratios " " time[key, r] / time[name[1] "\tfloor", r]
+                    if ((name[1] "\tfloor-raw", r) in time) raw = raw " " time[key, r] / time[name[1] "\tfloor-raw", r]
+                }
                 middle = median(wall[key]); lowest = low; highest = high
-                printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %.2f | %.2f | %.0f |" \
+                printf "| %s | %s | %d%s | %.2f (%.2f–%.2f) | %s | %s | %.2f | %.2f | %.0f |" \
                     " %.0f | %.0f | %s | %s | %s |\n",
                     name[1], name[2], runs[key], key in failed ? ", failed with" failed[key] : "",
                     middle, lowest, highest, ratios == "" ? "-" : sprintf("%.2f", median(ratios)),
-                    median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
+                    raw == "" ? "-" : sprintf("%.2f", median(raw)), median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
                     median(before[key]) / 1e6, median(after[key]) / 1e6,
                     stale[key] == "-" ? "-" : sprintf("%.1f", median(stale[key]) / 1e6),
                     mapped[key] == "-" ? "-" : sprintf("%.1f", median(mapped[key]) / 1e6), ok[key]
