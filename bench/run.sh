@@ -240,7 +240,8 @@ summary() {
                     " %.0f | %.0f | %s | %s | %s |\n",
                     name[1], name[2], runs[key], key in failed ? ", failed with" failed[key] : "",
                     middle, lowest, highest, ratios == "" ? "-" : sprintf("%.2f", median(ratios)),
-                    raw == "" ? "-" : sprintf("%.2f", median(raw)), median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
+                    raw == "" ? "-" : sprintf("%.2f", median(raw)),
+                    median(cpu[key]), median(all[key]), median(rss[key]) * 1024 / 1e6,
                     median(before[key]) / 1e6, median(after[key]) / 1e6,
                     stale[key] == "-" ? "-" : sprintf("%.1f", median(stale[key]) / 1e6),
                     mapped[key] == "-" ? "-" : sprintf("%.1f", median(mapped[key]) / 1e6), ok[key]
