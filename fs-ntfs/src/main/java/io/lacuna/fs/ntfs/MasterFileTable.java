@@ -18,6 +18,9 @@ import java.util.Set;
 /** $MFT: finds file records by number, and puts the streams of a file together from all the records it is in. */
 final class MasterFileTable {
 
+    /** Ours: as much of it is announced to the host; behind that it reads ahead on its own. */
+    private static final long ANNOUNCED = 64 << 20;
+
     private final BlockSource volume;
     private final NtfsBootSector boot;
     private final Map<Long, FileRecord> systemRecords = new HashMap<>();
@@ -58,6 +61,11 @@ final class MasterFileTable {
             }
         }
         return mft;
+    }
+
+    /** Says that all of it will be read soon. */
+    void prefetch() {
+        data.prefetch(Math.min(Math.min(data.validSize(), data.dataSize()), ANNOUNCED));
     }
 
     /** A record that cannot be parsed is reported when it is asked for. */

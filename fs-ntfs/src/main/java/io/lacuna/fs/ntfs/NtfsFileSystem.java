@@ -95,6 +95,8 @@ final class NtfsFileSystem implements FileSystem {
                 + NtfsBootSector.hex(information.flags()) + ": not dirty");
         NtfsStream bitmap = bitmap();
         bitmap.prefetch(bitmap.dataSize());
+        // Before an erased journal, which is larger, and which nothing waits for before the end.
+        mft.prefetch();
         LogFile.Verdict log = LogFile.requireClean(mft.stream(mft.record(FileRecord.LOG_FILE), Attribute.DATA, ""));
         FreeSpace space;
         try {

@@ -9,13 +9,12 @@ import java.nio.ByteOrder;
 
 /**
  * Compares $Bitmap with every file record: no cluster that a record in use names may be free. A record is in use if it says so or
- * if the MFT's own bitmap does. Reads the MFT once from front to back; memory and the work for a record are bounded by their sizes.
+ * if the MFT's own bitmap does. Reads the MFT once from front to back, which somebody has
+ * announced ({@link MasterFileTable#prefetch}); memory and the work for a record are bounded by their sizes.
  */
 final class RecordWalk {
 
     private static final int CHUNK = 1 << 20;
-    /** Ours: as much of the MFT is announced to the host; behind that it reads ahead on its own. */
-    private static final long ANNOUNCED = 64 << 20;
     private static final int FILE_SIGNATURE = 0x454C4946;
 
     /** NTFS-3G gives files no record below; some of those Windows' own format leaves as it made them. */
@@ -74,7 +73,6 @@ final class RecordWalk {
     Summary run() throws IOException {
         int size = boot.recordSize();
         long count = count();
-        data.prefetch(Math.min(count * size, ANNOUNCED));
         for (long first = 0; first < count; first += perChunk) {
             int length = (int) Math.min(perChunk, count - first);
             data.read(first * size, chunk.clear().limit(length * size));
