@@ -33,6 +33,8 @@ public final class SignatureCheck {
     private final List<String> sentences = new ArrayList<>();
     /** Who has signed: a field of "signedBy", and its value. */
     private Map.Entry<String, String> signer;
+    /** When that was, by somebody who is trusted; null if nobody tells. */
+    private Date stamped;
 
     private SignatureCheck(ReportContent content) {
         this.content = content;
@@ -119,21 +121,28 @@ public final class SignatureCheck {
                     + "large");
             return new Result(Finding.SIGNATURE_CHANGED, check.sentences, null);
         }
-        Path stampFile = stamp != null ? stamp : beside(report, TimeStamp.SUFFIX);
-        Date stamped = null;
-        Finding ofStamp = Finding.GOOD;
-        if (stamp == null && !Files.exists(stampFile) && trusted.stampAuthorities() != null) {
-            ofStamp = check.found(Finding.TIME_STAMP_WRONG, "there is no time stamp beside it (" + stampFile.getFileName() + ")");
-        } else if (stamp != null || Files.exists(stampFile)) {
-            TimeStamp token = check.readStamp(stampFile, stamp != null);
-            ofStamp = token == null ? Finding.TIME_STAMP_WRONG : check.anyStamp(token, signed, stampAuthorities);
-            // Only a time that somebody trusted has told makes a certificate count that has expired since.
-            stamped = ofStamp == Finding.GOOD && stampAuthorities != null ? token.time() : null;
-        }
+        Finding ofStamp = check.stamp(report, stamp, signed, stampAuthorities, trusted.stampAuthorities() != null);
         Finding ofSignature = bare ? check.bare(signed, Ed25519Signer.publicKey(trusted.publicKey()))
-                : check.cms(signed, trusted.publicKey(), authorities, stamped == null ? new Date() : stamped);
+                : check.cms(signed, trusted.publicKey(), authorities, check.stamped == null ? new Date() : check.stamped);
         return new Result(ofSignature != Finding.GOOD ? ofSignature : ofStamp, List.copyOf(check.sentences),
                 ofSignature == Finding.GOOD ? check.signer : null);
+    }
+
+    /**
+     * @param named by the caller; null for the one that may lie beside the report
+     * @param needed whether there must be one
+     */
+    private Finding stamp(Path report, Path named, byte[] signed, Trust authorities, boolean needed) throws IOException {
+        Path file = named != null ? named : beside(report, TimeStamp.SUFFIX);
+        if (named == null && !Files.exists(file)) {
+            return needed ? found(Finding.TIME_STAMP_WRONG, "there is no time stamp beside it (" + file.getFileName() + ")")
+                    : Finding.GOOD;
+        }
+        TimeStamp token = readStamp(file, named != null);
+        Finding finding = token == null ? Finding.TIME_STAMP_WRONG : anyStamp(token, signed, authorities);
+        // Only a time that somebody trusted has told makes a certificate count that has expired since.
+        stamped = finding == Finding.GOOD && authorities != null ? token.time() : null;
+        return finding;
     }
 
     private Finding found(Finding finding, String sentence) {
