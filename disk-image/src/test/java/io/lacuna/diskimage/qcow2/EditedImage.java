@@ -124,6 +124,15 @@ final class EditedImage {
         return get64(l1()) & L2Entry.OFFSET;
     }
 
+    EditedImage putL1(long entry) {
+        return put64(l1(), entry);
+    }
+
+    /** @param index in longs, of which an extended entry has two */
+    EditedImage putL2(int index, long entry) {
+        return put64(l2() + index * 8L, entry);
+    }
+
     long refcountTable() {
         return get64(REFCOUNT_TABLE_OFFSET);
     }

@@ -19,9 +19,11 @@ import static io.lacuna.diskimage.qcow2.EditedImage.REFCOUNT_TABLE_OFFSET;
 import static io.lacuna.diskimage.qcow2.EditedImage.SNAPSHOTS_OFFSET;
 import static io.lacuna.diskimage.qcow2.EditedImage.SNAPSHOT_COUNT;
 import static io.lacuna.diskimage.qcow2.EditedImage.VERSION;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
+import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.fixtures.MemoryTempDir;
@@ -30,6 +32,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -204,5 +207,14 @@ class Qcow2FieldsTest {
     @MethodSource({"kindsOfImage", "sizes", "compressionTypes", "backingFiles", "tables", "placesOfTables", "endsOfTables"})
     void isRefusedAndTheFieldNamed(FieldCase field) throws IOException {
         field.check(directory);
+    }
+
+    @Test
+    void aSizeThatIsNoWholeSectorIsCut() throws IOException {
+        EditedImage image = new EditedImage(directory.resolve(PLAIN));
+        long size = image.get64(DISK_SIZE);
+        try (DiskImage disk = image.put64(DISK_SIZE, size - 1).open()) {
+            assertEquals(size - 512, disk.virtualSize());
+        }
     }
 }
