@@ -9,16 +9,21 @@ import static io.lacuna.diskimage.qcow2.FieldCase.Stage.MAP;
 import static io.lacuna.diskimage.qcow2.FieldCase.Stage.PLAN;
 import static io.lacuna.diskimage.qcow2.FieldCase.Stage.READ;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
+import io.lacuna.blockio.UnsupportedException;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -138,8 +143,10 @@ class Qcow2EntriesTest {
             i.put(i.get64(i.l2()) & sectors - 1, ones);
         };
         return Stream.of(
-                corrupt("compressed in the header", ZLIB, READ, i -> i.putL2(0, COMPRESSED | sectors), "compressed cluster @0x0"),
-                corrupt("compressed in the header", ZLIB, PLAN, i -> i.putL2(0, COMPRESSED | sectors), "compressed cluster @0x0"),
+                corrupt("compressed in the header", ZLIB, READ, i -> i.putL2(0, COMPRESSED | sectors),
+                        "compressed cluster @0x0: expected a place behind the header"),
+                corrupt("compressed in the header", ZLIB, PLAN, i -> i.putL2(0, COMPRESSED | sectors),
+                        "compressed cluster @0x0: expected a place inside the file, behind the header"),
                 corrupt("compressed outside the file", ZLIB, READ, i -> i.putL2(0, COMPRESSED | FAR),
                         "compressed cluster @0x10000000000"),
                 corrupt("compressed outside the file", ZLIB, PLAN, i -> i.putL2(0, COMPRESSED | FAR),
@@ -179,6 +186,40 @@ class Qcow2EntriesTest {
             ByteBuffer content = ByteBuffer.allocate(CLUSTER);
             disk.guest().read(0, content);
             assertEquals('A', content.get(CLUSTER - 1));
+        }
+    }
+
+    @Test
+    void moreThanAGibOfTablesInHolesIsRefused() throws IOException {
+        int most = 512;
+        int tables = most + 8; // more by more than the other tables, which may be stored
+        int cluster = 2 << 20;
+        Path image = directory.resolve("holes.qcow2");
+        Tools.ok("qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", image.toString(), "2M");
+        try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
+            long first = (file.length() + cluster - 1) / cluster * cluster;
+            file.setLength(first + (long) tables * cluster);
+            file.seek(L1_ENTRIES);
+            file.writeInt(most);
+            long l1 = file.readLong();
+            file.seek(l1);
+            for (int i = 0; i < tables; i++) {
+                file.writeLong(first + (long) i * cluster | COPIED);
+            }
+        }
+        try (DiskImage disk = Images.open(image, false)) {
+            CorruptException counts = assertThrows(CorruptException.class, () -> PLAN.pass(disk));
+            assertTrue(counts.reason().startsWith("reference count"), counts.getMessage()); // 1 GiB is not too much yet
+        }
+        try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
+            file.seek(L1_ENTRIES);
+            file.writeInt(tables);
+        }
+        for (FieldCase.Stage stage : List.of(MAP, PLAN)) {
+            try (DiskImage disk = Images.open(image, false)) {
+                UnsupportedException refusal = assertThrows(UnsupportedException.class, () -> stage.pass(disk));
+                assertTrue(refusal.reason().contains("more than 1 GiB of empty tables in holes"), refusal.getMessage());
+            }
         }
     }
 }

@@ -139,7 +139,7 @@ class Qcow2ExtensionsTest {
                 opening("no bitmap", BITMAP, i -> i.put32(i.bitmaps() + COUNT, 0), count),
                 opening("65536 bitmaps", BITMAP, i -> i.put32(i.bitmaps() + COUNT, 65536), count),
                 opening("a directory in the header", BITMAP, bitmaps(DIRECTORY_OFFSET, 0), place),
-                opening("a directory misaligned by a sector", BITMAP, i -> bitmaps(DIRECTORY_OFFSET, i.bitmap() + 512).apply(i),
+                opening("a directory misaligned by a sector", BITMAP, i -> bitmaps(DIRECTORY_OFFSET, i.grow(1) + 512).apply(i),
                         place),
                 opening("a directory far outside the file", BITMAP, bitmaps(DIRECTORY_OFFSET, 1L << 40), place),
                 opening("a directory at 2^63", BITMAP, bitmaps(DIRECTORY_OFFSET, 1L << 63), "64-bit field @0x"),
@@ -198,7 +198,7 @@ class Qcow2ExtensionsTest {
                 planning("reserved bit 56", bits(1L << 56), CORRUPT, entry),
                 planning("reserved bit 63", bits(1L << 63), CORRUPT, entry),
                 planning("all ones and a cluster", i -> bits(i.grow(1) | 1).apply(i), CORRUPT, entry),
-                planning("bits misaligned by a sector", i -> bits(i.grow(1) + 512).apply(i), CORRUPT, "bitmap data @0x"),
+                planning("bits misaligned by a sector", i -> bits(i.grow(2) + 512).apply(i), CORRUPT, "bitmap data @0x"),
                 planning("bits outside the file", bits(1L << 40), CORRUPT, "bitmap data @0x"));
     }
 
