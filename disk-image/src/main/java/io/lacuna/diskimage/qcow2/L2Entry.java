@@ -109,7 +109,7 @@ final class L2Entry {
     }
 
     private static CorruptException wrong(long entry, long guest, String expected) {
-        return new CorruptException("L2 entry of guest byte 0x" + Long.toHexString(guest), -1, expected,
-                "0x" + Long.toHexString(entry));
+        String what = guest < 0 ? "L2 entry of a snapshot" : "L2 entry of guest byte 0x" + Long.toHexString(guest);
+        return new CorruptException(what, -1, expected, "0x" + Long.toHexString(entry));
     }
 }

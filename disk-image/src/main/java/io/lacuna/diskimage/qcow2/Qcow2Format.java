@@ -15,8 +15,9 @@ public final class Qcow2Format implements DiskImageFormat {
 
     static final String NAME = "qcow2";
 
+    private static final int VERSION = 4; // u32
     private static final int BACKING_NAME_OFFSET = 8; // u64, 0 for none
-    private static final int INCOMPATIBLE_FEATURES = 72;
+    private static final int INCOMPATIBLE_FEATURES = 72; // u64, from version 3 on
     private static final long DATA_FILE = 1 << 2;
 
     /** Made by the service loader. */
@@ -42,7 +43,9 @@ public final class Qcow2Format implements DiskImageFormat {
 
     @Override
     public boolean mayHaveParts(HostFile file) throws IOException {
+        // In version 2 header extensions stand there.
         return recognises(file) && file.size() >= INCOMPATIBLE_FEATURES + Long.BYTES
+                && Bytes.read(file, "qcow2 header", VERSION, Integer.BYTES, ByteOrder.BIG_ENDIAN).u32(0) >= 3
                 && (Bytes.read(file, "qcow2 header", INCOMPATIBLE_FEATURES, Long.BYTES, ByteOrder.BIG_ENDIAN).s64(0)
                 & DATA_FILE) != 0;
     }

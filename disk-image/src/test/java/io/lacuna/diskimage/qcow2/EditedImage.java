@@ -57,6 +57,10 @@ final class EditedImage {
                 new NearbyLinks(path.getParent(), Images.FORMAT, false));
     }
 
+    byte[] bytes() {
+        return bytes.array().clone();
+    }
+
     Path path() {
         return path;
     }

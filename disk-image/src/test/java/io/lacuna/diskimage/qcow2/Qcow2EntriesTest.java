@@ -59,6 +59,7 @@ class Qcow2EntriesTest {
                 image() { qemu-img create -q -f qcow2 "${@:2}" $1.qcow2 2M; qemu-io -f qcow2 -c 'write -P 7 0 1M' $1.qcow2; }
                 image plain; image old -o compat=0.10; image extended -o extended_l2=on; image data -o data_file=data.bin
                 image snapshot; qemu-img snapshot -c one snapshot.qcow2
+                qemu-io -f qcow2 -c 'write -P 8 0 64k' snapshot.qcow2
                 seq 1 200000 > text; truncate -s 1M text
                 qemu-img convert -c -f raw -O qcow2 text zlib.qcow2
                 qemu-img convert -c -f raw -O qcow2 -o compression_type=zstd text zstd.qcow2
@@ -98,6 +99,8 @@ class Qcow2EntriesTest {
                 }, "L1 table @0x"),
                 corrupt("a snapshot's entry with a reserved bit", SNAPSHOT, PLAN, i -> i.set64(i.get64(i.snapshot()), 1),
                         "L1 entry 0 @0x"),
+                corrupt("a snapshot's L2: reserved bit 1", SNAPSHOT, PLAN,
+                        i -> i.set64(i.get64(i.get64(i.snapshot())) & L2Entry.OFFSET, 2), "L2 entry of a snapshot"),
                 corrupt("a snapshot's entry outside the file", SNAPSHOT, PLAN, i -> i.put64(i.get64(i.snapshot()), FAR),
                         "L2 table @0x"));
     }

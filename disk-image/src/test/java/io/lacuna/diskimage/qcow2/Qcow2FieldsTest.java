@@ -20,12 +20,15 @@ import static io.lacuna.diskimage.qcow2.EditedImage.SNAPSHOTS_OFFSET;
 import static io.lacuna.diskimage.qcow2.EditedImage.SNAPSHOT_COUNT;
 import static io.lacuna.diskimage.qcow2.EditedImage.VERSION;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.lacuna.blockio.CorruptException;
 import io.lacuna.blockio.DiskFormatException;
 import io.lacuna.blockio.DiskImage;
 import io.lacuna.blockio.UnsafeException;
 import io.lacuna.blockio.UnsupportedException;
+import io.lacuna.fixtures.MemoryHostFile;
 import io.lacuna.fixtures.MemoryTempDir;
 import io.lacuna.fixtures.Tools;
 import java.io.IOException;
@@ -207,6 +210,17 @@ class Qcow2FieldsTest {
     @MethodSource({"kindsOfImage", "sizes", "compressionTypes", "backingFiles", "tables", "placesOfTables", "endsOfTables"})
     void isRefusedAndTheFieldNamed(FieldCase field) throws IOException {
         field.check(directory);
+    }
+
+    /** Where version 3 has its features, version 2 has the type of an extension, which looks like a data file's bit. */
+    @Test
+    void onlyVersion3CanHaveADataFile() throws IOException {
+        EditedImage old = new EditedImage(directory.resolve(OLD));
+        old.put64(INCOMPATIBLE, (long) EditedImage.BACKING_FORMAT << 32 | 5);
+        assertFalse(Images.FORMAT.mayHaveParts(new MemoryHostFile(old.path(), old.bytes())));
+        EditedImage plain = new EditedImage(directory.resolve(PLAIN));
+        assertFalse(Images.FORMAT.mayHaveParts(new MemoryHostFile(plain.path(), plain.bytes())));
+        assertTrue(Images.FORMAT.mayHaveParts(new MemoryHostFile(plain.path(), plain.put64(INCOMPATIBLE, 1 << 2).bytes())));
     }
 
     @Test
